@@ -1,0 +1,270 @@
+/// \file
+/// One forward computation and its values: Pass, of which Tape can run backwards and Inference only forwards, and Var, a
+/// handle of one value in it.
+#pragma once
+
+#include <new>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "tombola/core/arena.hpp"
+#include "tombola/core/context.hpp"
+#include "tombola/core/gate.hpp"
+#include "tombola/core/random.hpp"
+#include "tombola/core/tensor.hpp"
+
+namespace tombola::inline TOMBOLA_ISA {
+
+template <class T>
+class Pass;
+
+/// How a pass reads gates, and which noise it draws. Nothing of this is kept inside layers.
+struct PassOptions {
+  Reading gates = Reading::binary;
+  std::uint64_t seed = 0;  ///< of the noise
+  std::uint32_t step = 0;  ///< draws are a function of (seed, layer, step) alone
+};
+
+/// One value of a pass: what an op computed, and what arrives as its gradient.
+template <class T>
+struct Node {
+  View<const T> value;
+  Tensor<T> storage;  ///< owns `value`, unless the value is borrowed from outside
+  View<T> gradient;   ///< d loss / d value, once `has_gradient`
+  Tensor<T> gradient_storage;
+  bool needs_gradient = false;
+  bool has_gradient = false;
+  std::uint32_t handles = 0;  ///< how many Var refer to it
+
+  const Shape& shape() const noexcept { return value.shape(); }
+  Index size() const noexcept { return value.size(); }
+  /// Where the op that makes this value writes it.
+  T* output() noexcept { return storage.data(); }
+};
+
+/// A handle of one value in a pass. Cheap to copy. Valid as long as the pass; in an Inference pass the value is dropped with
+/// its last handle.
+template <class T>
+class Var {
+ public:
+  Var() = default;
+  explicit operator bool() const noexcept { return node_ != nullptr; }
+  Var(Pass<T>& pass, Node<T>& node) noexcept : pass_(&pass), node_(&node) { ++node.handles; }
+  Var(const Var& other) noexcept : pass_(other.pass_), node_(other.node_) {
+    if (node_ != nullptr) ++node_->handles;
+  }
+  Var(Var&& other) noexcept : pass_(std::exchange(other.pass_, nullptr)), node_(std::exchange(other.node_, nullptr)) {}
+  Var& operator=(Var other) noexcept {
+    std::swap(pass_, other.pass_);
+    std::swap(node_, other.node_);
+    return *this;
+  }
+  ~Var() {
+    if (node_ != nullptr && --node_->handles == 0) pass_->unused(*node_);
+  }
+
+  const Shape& shape() const noexcept { return node_->shape(); }
+  /// The values, borrowed as long as the Var and the pass.
+  View<const T> value() const noexcept { return node_->value; }
+  /// The only value. Throws `std::invalid_argument` unless there is exactly one.
+  T item() const {
+    require(shape().size() == 1, "item: expected one value, got ", shape());
+    return node_->value[0];
+  }
+  Pass<T>& pass() const noexcept { return *pass_; }
+  Node<T>* node() const noexcept { return node_; }
+  bool needs_gradient() const noexcept { return node_->needs_gradient; }
+
+ private:
+  Pass<T>* pass_ = nullptr;
+  Node<T>* node_ = nullptr;
+};
+
+/// Where a backward step writes a gradient: `into = ... + beta into`. The first gradient of a node writes, later ones add.
+template <class T>
+struct Accumulator {
+  View<T> into;
+  T beta;
+};
+
+/// One forward computation. Ops create their results in it and say how to go back.
+template <class T>
+class Pass {
+ public:
+  Pass(const Pass&) = delete;
+  Pass& operator=(const Pass&) = delete;
+
+  Context& context() const noexcept { return *context_; }
+  int threads() const noexcept { return context_->threads(); }
+  const PassOptions& options() const noexcept { return options_; }
+  /// Whether a backward pass may follow.
+  bool records() const noexcept { return records_; }
+
+  /// A value from outside that needs no gradient; borrowed as long as the pass.
+  Var<T> input(View<const T> value) {
+    Node<T>& node = new_node();
+    node.value = value;
+    return {*this, node};
+  }
+  /// A value from outside that this pass takes over.
+  Var<T> input(Tensor<T>&& value) {
+    Node<T>& node = new_node();
+    node.storage = std::move(value);
+    node.value = node.storage;
+    return {*this, node};
+  }
+
+  // --- for ops -------------------------------------------------------------------------------------------------------
+
+  /// An uninitialised result of an op. `needs_gradient`: whether one of the op's inputs does.
+  Var<T> result(const Shape& shape, bool needs_gradient) {
+    Node<T>& node = new_node();
+    node.storage = Tensor<T>::uninitialized(shape, context_->pool());
+    node.value = node.storage;
+    node.needs_gradient = needs_gradient && records_;
+    return {*this, node};
+  }
+  /// A result that borrows its elements, such as another shape of an input.
+  Var<T> alias(View<const T> value, bool needs_gradient) {
+    Node<T>& node = new_node();
+    node.value = value;
+    node.needs_gradient = needs_gradient && records_;
+    return {*this, node};
+  }
+  /// A buffer from the pass's pool.
+  Tensor<T> buffer(const Shape& shape) { return Tensor<T>::uninitialized(shape, context_->pool()); }
+
+  /// Says how to go back from `y`: `step(pass)` runs when y's gradient is complete. Nothing is kept if y needs no gradient.
+  /// The step captures nodes, views and numbers by value.
+  template <class Step>
+  void backward_step(const Var<T>& y, const Step& step) {
+    static_assert(std::is_trivially_destructible_v<Step>,
+                  "a backward step captures nodes, views and numbers by value: it is never destroyed");
+    if (!y.needs_gradient()) return;
+    auto* place = static_cast<Step*>(arena_.take(sizeof(Step), alignof(Step)));
+    new (place) Step(step);
+    steps_.push_back({y.node(), place, [](const void* at, Pass& pass) { (*static_cast<const Step*>(at))(pass); }});
+  }
+
+  /// For a backward step: where the gradient of x goes. x needs one.
+  Accumulator<T> accumulate(Node<T>& x) {
+    const bool first = !std::exchange(x.has_gradient, true);
+    if (x.gradient.data() == nullptr) {
+      x.gradient_storage = buffer(x.shape());
+      x.gradient = x.gradient_storage;
+    }
+    return {x.gradient, first ? T(0) : T(1)};
+  }
+  /// The gradient of `y` goes to memory outside of the pass, whose content it is added to where `adds`.
+  void gradient_into(const Var<T>& y, View<T> outside, bool adds) noexcept {
+    y.node()->gradient = outside;
+    y.node()->has_gradient = adds;
+  }
+
+  /// What `share` kept under this key, if it is still there: one value for every use of a parameter in the pass.
+  Var<T> shared(const void* key) {
+    for (const auto& [owner, node] : shared_) {
+      if (owner == key && node->value.data() != nullptr) return {*this, *node};
+    }
+    return {};
+  }
+  void share(const void* key, const Var<T>& value) { shared_.emplace_back(key, value.node()); }
+
+  /// For Var: its last handle is gone.
+  void unused(Node<T>& node) noexcept {
+    if (records_) return;
+    node.storage = {};
+    node.value = {};
+  }
+
+ protected:
+  struct Recorded {
+    Node<T>* y;
+    const void* step;
+    void (*run)(const void*, Pass&);
+  };
+
+  Pass(Context& context, const PassOptions& options, bool records)
+      : context_(&context),
+        options_(options),
+        records_(records),
+        arena_(context.pool()) {}
+  ~Pass() {
+    for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) (*node)->~Node();
+  }
+
+  Node<T>& new_node() {
+    auto* node = new (arena_.take(sizeof(Node<T>), alignof(Node<T>))) Node<T>();
+    nodes_.push_back(node);
+    return *node;
+  }
+
+  Context* context_;
+  PassOptions options_;
+  bool records_;
+  Arena arena_;
+  std::vector<Node<T>*> nodes_;
+  std::vector<Recorded> steps_;
+  std::vector<std::pair<const void*, Node<T>*>> shared_;
+};
+
+/// A pass that keeps what backward needs: values, and the steps in the order of execution.
+template <class T>
+class Tape : public Pass<T> {
+ public:
+  /// Gates are sampled unless the options say otherwise. Borrows the context.
+  explicit Tape(Context& context, PassOptions options = {.gates = Reading::sampled})
+      : Pass<T>(context, options, true) {}
+
+  /// A value whose gradient is wanted; borrowed as long as the pass. Read it with `gradient` after `backward`.
+  Var<T> variable(View<const T> value) {
+    Var<T> x = this->input(value);
+    x.node()->needs_gradient = true;
+    return x;
+  }
+
+  /// Replays the steps backwards from d loss / d loss = 1. Each gradient, and each value that no Var refers to, is given
+  /// back after its last reader, so a tape runs backwards once. Throws `std::invalid_argument` unless the loss is one value
+  /// of this tape that depends on something with a gradient, and `std::logic_error` on a second call.
+  void backward(const Var<T>& loss) {
+    require(loss.shape().size() == 1, "backward: expected a loss of one value, got ", loss.shape());
+    const T one(1);
+    backward(loss, View<const T>(&one, loss.shape()));
+  }
+  /// The same from d loss / d y = dy, for a y of any shape.
+  void backward(const Var<T>& y, View<const T> dy) {
+    require(&y.pass() == this, "backward: expected a value of this tape");
+    require(dy.shape() == y.shape(), "backward: expected dy ", y.shape(), ", got ", dy.shape());
+    require(y.needs_gradient(), "backward: expected a value that depends on a parameter");
+    if (std::exchange(done_, true)) throw std::logic_error("backward: this tape has run backwards already");
+    std::copy_n(dy.data(), dy.size(), this->accumulate(*y.node()).into.data());
+    for (auto step = this->steps_.rbegin(); step != this->steps_.rend(); ++step) {
+      Node<T>& result = *step->y;
+      if (result.has_gradient) step->run(step->step, *this);
+      const auto next = step + 1;
+      if (next != this->steps_.rend() && next->y == &result) continue;  // an op may leave several steps
+      result.gradient_storage = {};
+      result.gradient = {};
+      result.has_gradient = false;
+      if (result.handles == 0) result.storage = {};
+    }
+  }
+
+  /// d loss / d x of a `variable` after `backward`; zeros if the loss does not depend on it, or for any other value.
+  Tensor<T> gradient(const Var<T>& x) const {
+    return x.node()->has_gradient ? Tensor<T>::copy_of(x.node()->gradient) : Tensor<T>(x.shape());
+  }
+
+ private:
+  bool done_ = false;
+};
+
+/// A pass without a tape: nothing is recorded, and each value is dropped with its last handle.
+template <class T>
+class Inference : public Pass<T> {
+ public:
+  explicit Inference(Context& context, PassOptions options = {}) : Pass<T>(context, options, false) {}
+};
+
+}  // namespace tombola::inline TOMBOLA_ISA

@@ -1,0 +1,141 @@
+/// \file
+/// Aligned blocks of bytes: a Block that owns one, a Pool that reuses them by size class, a Workspace for scratch.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "tombola/core/isa.hpp"
+
+namespace tombola::inline TOMBOLA_ISA {
+
+/// Every tensor and every scratch array begins at a multiple of this: a cache line and the widest register.
+inline constexpr std::size_t alignment = 64;
+
+class Pool;
+
+/// Owns aligned, uninitialised bytes; gives them back to its pool, or to the system where it has none.
+class Block {
+ public:
+  Block() = default;
+  /// Throws `std::bad_alloc`.
+  explicit Block(std::size_t bytes)
+      : data_(bytes == 0 ? nullptr : static_cast<std::byte*>(::operator new (bytes, std::align_val_t{alignment}))),
+        bytes_(bytes) {}
+  Block(Block&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)),
+        bytes_(std::exchange(other.bytes_, 0)),
+        pool_(std::exchange(other.pool_, nullptr)) {}
+  Block& operator=(Block&& other) noexcept {
+    Block taken(std::move(other));  // what this block owned goes back here, not when `other` ends
+    std::swap(data_, taken.data_);
+    std::swap(bytes_, taken.bytes_);
+    std::swap(pool_, taken.pool_);
+    return *this;
+  }
+  ~Block() { release(); }
+
+  std::byte* data() const noexcept { return data_; }
+  std::size_t bytes() const noexcept { return bytes_; }
+  /// Gives the bytes back now.
+  inline void release() noexcept;
+
+ private:
+  friend class Pool;
+  std::byte* data_ = nullptr;
+  std::size_t bytes_ = 0;
+  Pool* pool_ = nullptr;
+};
+
+/// Keeps released blocks in size classes (four to a power of two) and hands them out again. Not for use by two threads
+/// at once; outlives every block that it handed out.
+class Pool {
+ public:
+  Pool() = default;
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+  ~Pool() { trim(); }
+
+  /// A block of at least `bytes`. Throws `std::bad_alloc`.
+  Block take(std::size_t bytes) {
+    const std::size_t size_class = class_of(bytes);
+    auto& free = free_[size_class];
+    Block block;
+    if (free.empty()) {
+      block = Block(class_bytes(size_class));
+      free.reserve(free.size() + ++lent_[size_class]);  // so that giving back never allocates
+    } else {
+      block.data_ = free.back();
+      block.bytes_ = class_bytes(size_class);
+      free.pop_back();
+    }
+    block.pool_ = this;
+    return block;
+  }
+
+  /// Returns the kept blocks to the system.
+  void trim() noexcept {
+    for (std::size_t c = 0; c < free_.size(); ++c) {
+      lent_[c] -= free_[c].size();
+      for (std::byte* data : free_[c]) ::operator delete (data, std::align_val_t{alignment});
+      free_[c].clear();
+    }
+  }
+
+ private:
+  friend class Block;
+  static constexpr std::size_t smallest = 256;
+
+  // Class 4 i + j holds 256 * 2^i * (1 + j / 4) bytes: at most a quarter of a block is unused.
+  static std::size_t class_bytes(std::size_t size_class) noexcept {
+    return (smallest << (size_class / 4)) / 4 * (4 + size_class % 4);
+  }
+  static std::size_t class_of(std::size_t bytes) {
+    if (bytes <= smallest) return 0;
+    if (bytes > std::size_t{1} << 62) throw std::bad_alloc();
+    std::size_t size_class = 4 * (static_cast<std::size_t>(std::bit_width(bytes)) - 9);
+    while (class_bytes(size_class) < bytes) ++size_class;
+    return size_class;
+  }
+  void put(std::byte* data, std::size_t bytes) noexcept { free_[class_of(bytes)].push_back(data); }
+
+  std::array<std::vector<std::byte*>, 256> free_{};
+  std::array<std::size_t, 256> lent_{};  // blocks of each class that exist, in use or kept
+};
+
+inline void Block::release() noexcept {
+  if (data_ == nullptr) return;
+  if (pool_ != nullptr) {
+    pool_->put(data_, bytes_);
+  } else {
+    ::operator delete (data_, std::align_val_t{alignment});
+  }
+  data_ = nullptr;
+  bytes_ = 0;
+  pool_ = nullptr;
+}
+
+/// Scratch for one kernel call at a time: grows to the largest request and stays there.
+class Workspace {
+ public:
+  /// At least `count` uninitialised elements, valid until the next call. Throws `std::bad_alloc`.
+  template <class T>
+  T* take(std::size_t count) {
+    if (count > static_cast<std::size_t>(-1) / sizeof(T)) throw std::bad_alloc();  // the product would wrap around
+    const std::size_t bytes = count * sizeof(T);
+    if (bytes > block_.bytes()) {
+      block_.release();
+      block_ = Block(bytes);
+    }
+    return reinterpret_cast<T*>(block_.data());
+  }
+
+ private:
+  Block block_;
+};
+
+}  // namespace tombola::inline TOMBOLA_ISA

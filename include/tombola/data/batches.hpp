@@ -1,0 +1,197 @@
+/// \file
+/// Mini-batches: images in a reproducible order, normalised as they are handed out.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <iterator>
+#include <vector>
+
+#include "tombola/core/parallel.hpp"
+#include "tombola/core/random.hpp"
+#include "tombola/data/dataset.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::data {
+
+struct BatchOptions {
+  Index size = 128;            ///< images in a batch; the last one of an epoch has what is left
+  std::uint64_t seed = 1;      ///< of the order
+  bool shuffle = true;         ///< false: every epoch in the order of the data set
+  Statistics statistics = {};  ///< what pixels are normalised by; the default leaves them from 0 to 1
+  int threads = 1;             ///< that share the work; no result depends on their number
+};
+
+/// A mini-batch. Borrowed from the `Batches` that made it, until it makes the next one.
+template <class T>
+struct Batch {
+  Index number = 0;                 ///< within its epoch
+  View<const T> x;                  ///< [size, height, width, channels]
+  View<const std::int32_t> labels;  ///< [size]
+
+  Index size() const noexcept { return labels.size(); }
+  /// x as one row an image: [size, height * width * channels].
+  View<const T> rows() const { return x.reshape({size(), size() == 0 ? 0 : x.size() / size()}); }
+};
+
+/// The mini-batches of a data set: x = (pixel / 255 - mean[channel]) / deviation[channel], computed in double, rounded
+/// once to T. Epoch e takes the images in the order `permutation({seed, Purpose::order, 0, e}, count)`: batch b of
+/// epoch e is a function of the options alone, whatever was asked for before, so a run resumes anywhere.
+///
+///     for (const auto batch : batches.epoch(e)) step(batch.rows(), batch.labels);
+///
+/// Borrows the images. Not for use by two user threads at once.
+template <class T>
+class Batches {
+ public:
+  /// Throws `std::invalid_argument` unless size and threads are at least 1, the statistics have one entry or one a
+  /// channel, all finite, each deviation above zero, and the labels are as many as the images.
+  explicit Batches(const Images& images, const BatchOptions& options = {})
+      : images_(&images),
+        options_(options),
+        table_(table(images, options)) {
+    require(images.pixels.shape().rank() == 4 && images.labels.shape() == Shape{images.pixels.shape()[0]},
+            "batches: expected pixels [count, height, width, channels] and labels [count], got ", images.pixels.shape(),
+            " and ", images.labels.shape());
+    require(options.size >= 1, "batches: expected at least 1 image a batch, got ", options.size);
+    require(options.threads >= 1, "batches: expected at least 1 thread, got ", options.threads);
+  }
+  explicit Batches(const Images&& images, const BatchOptions& options = {}) = delete;  // they would be gone
+
+  /// Batches in an epoch.
+  Index count() const noexcept { return images_->count() / options_.size + (images_->count() % options_.size != 0); }
+
+  /// Images in a batch. Throws `std::invalid_argument` unless 0 <= number < count.
+  Index size(Index number) const {
+    require(number >= 0 && number < count(), "batches: expected a batch from 0 to ", count() - 1, ", got ", number);
+    return std::min(options_.size, images_->count() - number * options_.size);
+  }
+
+  /// One batch, valid until the next call.
+  /// Throws `std::invalid_argument` unless 0 <= epoch < 2^32 and 0 <= number < count.
+  Batch<T> get(Index epoch, Index number) {
+    const Index n = size(number);
+    const Shape& all = images_->pixels.shape();
+    if (x_.size() == 0) {
+      const Index most = std::min(options_.size, images_->count());
+      x_ = Tensor<T>::uninitialized({most, all[1], all[2], all[3]});
+      labels_ = Tensor<std::int32_t>::uninitialized({most});
+    }
+    const View<T> x = x_.view().slice(0, n);
+    const View<std::int32_t> labels = labels_.view().slice(0, n);
+    fill(epoch, number, x, labels);
+    return {number, x, labels};
+  }
+
+  /// Writes one batch into the caller's arrays: x [size, height, width, channels] or [size, features], labels [size].
+  /// Throws `std::invalid_argument` as `get` does, or if a shape is another one.
+  void fill(Index epoch, Index number, View<T> x, View<std::int32_t> labels) {
+    const Index n = size(number), features = images_->features(), first = number * options_.size;
+    const Shape& all = images_->pixels.shape();
+    const Shape image{n, all[1], all[2], all[3]}, row{n, features};
+    require((x.shape() == image || x.shape() == row) && labels.shape() == Shape{n}, "batches: expected x ", image,
+            " or ", row, " and labels ", Shape{n}, ", got ", x.shape(), " and ", labels.shape());
+    arrange(epoch);
+    const Index some =
+        std::max<Index>(1, 16384 / std::max<Index>(1, features));  // images that repay a chunk's overhead
+    parallel_ranges(options_.threads, n, some, [&](Range range) {
+      for (Index i = range.first; i < range.last; ++i) {
+        const Index from = options_.shuffle ? Index{order_[static_cast<std::size_t>(first + i)]} : first + i;
+        labels[i] = images_->labels[from];
+        normalise(images_->pixels.data() + from * features, x.data() + i * features, features);
+      }
+    });
+  }
+
+  class Epoch;
+  /// The batches of an epoch from batch `first` on, one after the other.
+  /// Throws `std::invalid_argument` unless 0 <= first <= count, and as `get` does once it is walked through.
+  Epoch epoch(Index epoch, Index first = 0) {
+    require(first >= 0 && first <= count(), "batches: expected a first batch from 0 to ", count(), ", got ", first);
+    return Epoch(*this, epoch, first);
+  }
+
+ private:
+  /// 256 entries a channel, for the value of every byte.
+  static std::vector<T> table(const Images& images, const BatchOptions& options) {
+    const auto& [mean, deviation] = options.statistics;
+    const auto channels = static_cast<std::size_t>(images.channels());
+    const auto serves = [channels](std::size_t entries) { return entries == 1 || entries == channels; };
+    require(serves(mean.size()) && serves(deviation.size()), "batches: expected 1 or ", channels,
+            " means and deviations, got ", mean.size(), " and ", deviation.size());
+    std::vector<T> table;
+    table.reserve(256 * channels);
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+      const double m = mean[mean.size() == 1 ? 0 : channel], d = deviation[deviation.size() == 1 ? 0 : channel];
+      require(std::isfinite(m) && std::isfinite(d) && d > 0,
+              "batches: expected a finite mean and a deviation above 0, got ", m, " and ", d, " for channel ", channel);
+      for (int pixel = 0; pixel < 256; ++pixel) table.push_back(static_cast<T>((pixel / 255.0 - m) / d));
+    }
+    return table;
+  }
+
+  void normalise(const std::uint8_t* pixels, T* x, Index features) const noexcept {
+    const Index channels = images_->channels();
+    for (Index channel = 0; channel < channels; ++channel) {
+      const T* value = table_.data() + 256 * channel;
+      for (Index i = channel; i < features; i += channels) x[i] = value[pixels[i]];
+    }
+  }
+
+  void arrange(Index epoch) {
+    require(epoch >= 0 && epoch < Index{1} << 32, "batches: expected an epoch from 0 to 2^32 - 1, got ", epoch);
+    if (!options_.shuffle || epoch == arranged_) return;
+    order_ = permutation({options_.seed, Purpose::order, 0, static_cast<std::uint32_t>(epoch)}, images_->count());
+    arranged_ = epoch;
+  }
+
+  const Images* images_;
+  BatchOptions options_;
+  std::vector<T> table_;
+  std::vector<std::uint32_t> order_;
+  Index arranged_ = -1;
+  Tensor<T> x_;
+  Tensor<std::int32_t> labels_;
+};
+
+/// For a range-based for loop; each step makes the next batch.
+template <class T>
+class Batches<T>::Epoch {
+ public:
+  class Iterator {
+   public:
+    using value_type = Batch<T>;
+    using difference_type = std::ptrdiff_t;
+    using iterator_concept = std::input_iterator_tag;
+
+    Iterator(Batches* batches, Index epoch, Index number) noexcept
+        : batches_(batches),
+          epoch_(epoch),
+          number_(number) {}
+    Batch<T> operator*() const { return batches_->get(epoch_, number_); }
+    Iterator& operator++() noexcept {
+      ++number_;
+      return *this;
+    }
+    void operator++(int) noexcept { ++number_; }
+    friend bool operator==(const Iterator& iterator, std::default_sentinel_t) noexcept {
+      return iterator.number_ == iterator.batches_->count();
+    }
+
+   private:
+    Batches* batches_;
+    Index epoch_, number_;
+  };
+
+  Iterator begin() const noexcept { return {batches_, epoch_, first_}; }
+  std::default_sentinel_t end() const noexcept { return {}; }
+
+ private:
+  friend class Batches;
+  Epoch(Batches& batches, Index epoch, Index first) noexcept : batches_(&batches), epoch_(epoch), first_(first) {}
+
+  Batches* batches_;
+  Index epoch_, first_;
+};
+
+}  // namespace tombola::inline TOMBOLA_ISA::data

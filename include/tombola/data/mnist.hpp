@@ -1,0 +1,88 @@
+/// \file
+/// MNIST and every data set published in its format (Fashion-MNIST, Kuzushiji-MNIST, ...), raw or compressed by gzip.
+/// Needs zlib (`-lz`), so the umbrella header leaves it out.
+#pragma once
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+
+#include "tombola/data/dataset.hpp"
+#include "tombola/data/gzip.hpp"
+#include "tombola/data/idx.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::data {
+
+struct TrainAndTest {
+  Images train, test;
+};
+
+namespace detail {
+
+/// "folder/train-images-idx3-ubyte" in whichever of its four spellings is there.
+inline std::string find_idx(const std::string& folder, const std::string& stem, const std::string& suffix) {
+  std::string tried;
+  for (const char* ending : {"", ".gz"}) {
+    for (const char* separator : {"-", "."}) {
+      const std::string file = stem + separator + suffix + ending;
+      const std::filesystem::path path = std::filesystem::path(folder) / file;
+      std::error_code ignored;
+      if (std::filesystem::exists(path, ignored)) return path.string();
+      tried += (tried.empty() ? "" : ", ") + file;
+    }
+  }
+  throw std::runtime_error(concat(folder, ": found none of ", tried));
+}
+
+inline Images load_idx_pair(const std::string& folder, const std::string& stem, const std::string& name) {
+  const std::string image_path = find_idx(folder, stem + "-images", "idx3-ubyte");
+  const std::string label_path = find_idx(folder, stem + "-labels", "idx1-ubyte");
+  const Bytes image_bytes = read_maybe_gzip(image_path), label_bytes = read_maybe_gzip(label_path);
+  const auto pixels = parse_idx(image_bytes, image_path, 3);
+  const auto labels = parse_idx(label_bytes, label_path, 1);
+  const Shape& shape = pixels.shape();
+  if (shape[0] != labels.size())
+    throw std::runtime_error(concat(image_path, " and ", label_path, ": expected as many labels as images, got ",
+                                    shape[0], " images and ", labels.size(), " labels"));
+  return {name, Tensor<std::uint8_t>::copy_of(pixels.reshape({shape[0], shape[1], shape[2], 1})),
+          Tensor<std::uint8_t>::copy_of(labels), 0};
+}
+
+inline void check_labels(const Images& images, const std::string& path) {
+  constexpr Index header = 8;
+  for (Index i = 0; i < images.count(); ++i)
+    if (images.labels[i] >= images.classes)
+      refuse_file(path, static_cast<std::uint64_t>(header + i), concat("a label below ", images.classes),
+                  concat(int{images.labels[i]}, " (label ", i, ")"));
+}
+
+}  // namespace detail
+
+/// The training and the test set in a folder: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-...`
+/// and `t10k-labels-...`, each also with a dot in place of the `-` before `idx`, and with `.gz` behind; a raw file is
+/// preferred. Images of any size, [count, height, width, 1].
+/// `classes` 1 to 256, or 0 for one more than the largest training label.
+/// Throws `std::runtime_error` if the folder or a file is missing (naming what was tried), a file is malformed as
+/// `parse_idx` and `gunzip` say (offsets count inflated bytes once a file is intact as gzip), images and labels differ
+/// in number, training and test images differ in size, or a label is not below `classes`.
+inline TrainAndTest load_mnist(const std::string& folder, int classes = 0) {
+  require(classes >= 0 && classes <= 256, "load_mnist: expected 1 to 256 classes, or 0 to count them, got ", classes);
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored))
+    throw std::runtime_error(concat(folder, ": expected a folder with train-images-idx3-ubyte and the other files of "
+                                            "an MNIST-format data set, got no folder"));
+  TrainAndTest sets{detail::load_idx_pair(folder, "train", "train"), detail::load_idx_pair(folder, "t10k", "test")};
+  auto& [train, test] = sets;
+  const Shape &wanted = train.pixels.shape(), &got = test.pixels.shape();
+  if (wanted[1] != got[1] || wanted[2] != got[2])
+    throw std::runtime_error(concat(
+        detail::find_idx(folder, "t10k-images", "idx3-ubyte"), ": expected images of ", wanted[1], " x ", wanted[2],
+        " pixels as in ", detail::find_idx(folder, "train-images", "idx3-ubyte"), ", got ", got[1], " x ", got[2]));
+  const int counted = 1 + *std::max_element(train.labels.begin(), train.labels.end());
+  train.classes = test.classes = classes == 0 ? counted : classes;
+  detail::check_labels(train, detail::find_idx(folder, "train-labels", "idx1-ubyte"));
+  detail::check_labels(test, detail::find_idx(folder, "t10k-labels", "idx1-ubyte"));
+  return sets;
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA::data

@@ -1,0 +1,93 @@
+/// \file
+/// What gates are made of: the options of a layer's gates, and their start.
+#pragma once
+
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "tombola/autograd/gate_parameter.hpp"
+#include "tombola/kernels/gate_formulas.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::gates {
+
+/// The range that a gate's parameter is kept in. Inside [-1, 1.25] (for sigma = 1/2) a Gaussian gate can always return: beyond
+/// mu = 2 both the penalty's gradient and P(0 < z < 1) vanish.
+struct Bounds {
+  double low, high;
+  static constexpr Bounds none() noexcept {
+    return {-std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
+  }
+};
+
+/// How gates are drawn and where they start.
+struct GateOptions {
+  GateKind kind = GateKind::gaussian;
+  double sigma = 0.5;  ///< width of the noise (Gaussian only)
+  SigmaMode sigma_mode = SigmaMode::fixed;
+  bool sigma_through_penalty = false;
+  std::optional<double> start = std::nullopt;   ///< mean of the first parameters; default: a relaxed gate of 1/2
+  double start_deviation = 0.01;                ///< their standard deviation
+  std::optional<Bounds> bounds = std::nullopt;  ///< default [-1, 1.25] (Gaussian), [-5, 5] (hard-concrete)
+};
+
+/// The gates of one layer at their start: theta_i = start + start_deviation n_i, a function of (seed, id, i).
+/// `weight` is the frozen weight that the gates multiply, borrowed as long as the gates, or empty.
+/// Throws `std::invalid_argument` for a sigma that is not positive (learned: not in [.1, 1]) or bounds that are no range.
+template <class T>
+GateParameter<T> make_gates(const GateOptions& options, std::string name, std::uint64_t seed, std::uint32_t id,
+                            const Shape& shape, View<const T> weight = {}) {
+  const bool gaussian = options.kind == GateKind::gaussian;
+  const Bounds bounds = options.bounds.value_or(gaussian ? Bounds{-1, 1.25} : Bounds{-5, 5});
+  require(options.sigma > 0 && options.sigma <= 100, name, ": expected a gate sigma in (0, 100], got ", options.sigma);
+  require(bounds.low < bounds.high, name, ": expected gate bounds with low < high, got [", bounds.low, ", ",
+          bounds.high, "]");
+  require(options.start_deviation >= 0, name, ": expected a start deviation of at least 0, got ",
+          options.start_deviation);
+  require(gaussian || options.sigma_mode == SigmaMode::fixed, name,
+          ": expected Gaussian gates for a learned sigma, got hard-concrete");
+  require(weight.size() == 0 || weight.shape() == shape, name, ": expected weights ", shape, ", got ", weight.shape());
+
+  GateParameter<T> gate;
+  gate.name = std::move(name);
+  gate.id = id;
+  gate.kind = options.kind;
+  gate.theta = Tensor<T>(shape);
+  gate.m = Tensor<T>(shape);
+  gate.v = Tensor<T>(shape);
+  gate.sigma = static_cast<T>(options.sigma);
+  gate.sigma_mode = options.sigma_mode;
+  gate.low = static_cast<T>(bounds.low);
+  gate.high = static_cast<T>(bounds.high);
+  gate.weight = weight;
+
+  Tensor<float> noise(shape);
+  kernels::fill_noise<kernels::NormalNoise>({seed, Purpose::gate_start, id, 0}, 0, shape.size(), noise.data());
+  const double start = options.start.value_or(gaussian ? 0.5 : 0.0);
+  for (Index i = 0; i < shape.size(); ++i) {
+    gate.theta[i] = std::clamp(static_cast<T>(start + options.start_deviation * static_cast<double>(noise[i])),
+                               gate.low, gate.high);
+  }
+  if (options.sigma_mode != SigmaMode::fixed) {
+    using Learned = LearnedSigma<T>;
+    require(gate.sigma >= Learned::least && gate.sigma <= Learned::largest, gate.name,
+            ": expected a learned sigma that starts in [", Learned::least, ", ", Learned::largest, "], got ",
+            options.sigma);
+    const bool each = options.sigma_mode == SigmaMode::gate;
+    const Shape sigma_shape{each ? shape.size() : 1};
+    gate.learned_sigma = {Tensor<T>::filled(sigma_shape, std::log(gate.sigma)), Tensor<T>(sigma_shape),
+                          Tensor<T>(sigma_shape), each ? Tensor<T>::filled(sigma_shape, gate.sigma) : Tensor<T>(),
+                          options.sigma_through_penalty};
+  }
+  return gate;
+}
+
+/// Calls `f(formulas)` with the formulas of this kind of gate.
+template <class T, class F>
+decltype(auto) with_formulas(GateKind kind, const F& f) {
+  if (kind == GateKind::gaussian) return f(kernels::GaussianGate<T>{});
+  return f(kernels::HardConcreteGate<T>{});
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA::gates

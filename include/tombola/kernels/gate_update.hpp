@@ -1,0 +1,171 @@
+/// \file
+/// Gates backward and their Adam step: the gradient of the loss and of the penalty, moments, step and bounds in one pass.
+#pragma once
+
+#include <algorithm>
+
+#include "tombola/core/parallel.hpp"
+#include "tombola/kernels/adam.hpp"
+#include "tombola/kernels/gate_forward.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::kernels {
+
+/// What the gradient of a gate layer is made of:
+/// g_i = (dproduct_i weight_i + dz_all) dz_i/dtheta_i + lambda d penalty_i/dtheta_i.
+template <class T>
+struct GateGradient {
+  GateInput<T> in;
+  const T* dproduct = nullptr;          ///< d loss / d (z weight); null: zero
+  const std::uint64_t* open = nullptr;  ///< from gate_sample; null together with dproduct
+  const T* slope = nullptr;             ///< from gate_sample where Gate::unit_slope is false
+  T dz_all = T(0);                      ///< the part of d loss / dz that all gates of the layer share
+  Penalty penalty = Penalty::none;
+  T lambda = T(0);
+};
+
+namespace detail {
+
+/// `count` elements from p, zeros after them.
+template <class T, class Arch>
+simd::Batch<T, Arch> load_up_to(const T* p, Index count) noexcept {
+  return count == simd::width<T, Arch> ? simd::load<T, Arch>(p) : simd::load_part<T, Arch>(p, count);
+}
+template <class T, class Arch>
+void store_up_to(T* p, const simd::Batch<T, Arch>& v, Index count) noexcept {
+  count == simd::width<T, Arch> ? simd::store(p, v) : simd::store_part(p, v, count);
+}
+
+/// d loss / dz, times dz/dtheta where `with_slope`, for the gates from i on.
+template <class Gate, class T, class Arch>
+simd::Batch<T, Arch> loss_gradient(const GateGradient<T>& from, Index i, Index count, bool with_slope) noexcept {
+  using V = simd::Batch<T, Arch>;
+  if (from.dproduct == nullptr) return V(T(0));
+  V dz = load_up_to<T, Arch>(from.dproduct + i, count);
+  if (from.in.weight != nullptr) dz = dz * load_up_to<T, Arch>(from.in.weight + i, count);
+  dz = dz + V(from.dz_all);
+  if (!Gate::unit_slope && with_slope) return dz * load_up_to<T, Arch>(from.slope + i, count);
+  return simd::select(simd::from_bits<T, Arch>(from.open[i / 64] >> (i % 64)), dz, V(T(0)));
+}
+
+template <class Gate, class T, class Arch>
+simd::Batch<T, Arch> gate_gradient_at(const Gate& gate, const GateGradient<T>& from, Index i, Index count,
+                                      const simd::Batch<T, Arch>& theta) noexcept {
+  using V = simd::Batch<T, Arch>;
+  V g = loss_gradient<Gate, T, Arch>(from, i, count, true);
+  if (from.penalty != Penalty::none) {
+    const V sigma = from.in.sigmas == nullptr ? V(from.in.sigma) : load_up_to<T, Arch>(from.in.sigmas + i, count);
+    g = simd::fma(V(from.lambda), gate.penalty_slope(from.penalty, theta, simd::max(sigma, V(T(1e-6)))), g);
+  }
+  return g;
+}
+
+/// Calls body(i, count, chunk) for register after register; the last one of a layer may be shorter.
+template <class T, class Arch, class Body>
+void for_each_register(int threads, Index size, const Body& body) noexcept {
+  constexpr Index lanes = simd::width<T, Arch>;
+  parallel_ranges(threads, size, gate_grain, [&](Range range, Index chunk) {
+    for (Index i = range.first; i < range.last; i += lanes) body(i, std::min(lanes, range.last - i), chunk);
+  });
+}
+
+}  // namespace detail
+
+/// gradient_i = g_i. The unfused path, for those who look at gradients, add them up or clip them.
+template <class Gate, class T, class Arch = simd::Native>
+void gate_gradient(int threads, const Gate& gate, const GateGradient<T>& from, T* gradient) noexcept {
+  detail::for_each_register<T, Arch>(threads, from.in.count, [&](Index i, Index count, Index) {
+    const auto theta = detail::load_up_to<T, Arch>(from.in.theta + i, count);
+    detail::store_up_to(gradient + i, detail::gate_gradient_at<Gate, T, Arch>(gate, from, i, count, theta), count);
+  });
+}
+
+/// One Adam step on theta, which `from.in.theta` must point to, with g_i as its gradient; then the bounds. One pass.
+template <class Gate, class T, class Arch = simd::Native>
+void gate_adam(int threads, const Gate& gate, const GateGradient<T>& from, const AdamStep<T>& step, T* theta, T* m,
+               T* v) noexcept {
+  detail::for_each_register<T, Arch>(threads, from.in.count, [&](Index i, Index count, Index) {
+    auto parameter = detail::load_up_to<T, Arch>(theta + i, count);
+    auto first = detail::load_up_to<T, Arch>(m + i, count);
+    auto second = detail::load_up_to<T, Arch>(v + i, count);
+    adam_update(step, detail::gate_gradient_at<Gate, T, Arch>(gate, from, i, count, parameter), parameter, first,
+                second);
+    detail::store_up_to(theta + i, parameter, count);
+    detail::store_up_to(m + i, first, count);
+    detail::store_up_to(v + i, second, count);
+  });
+}
+
+/// gradient_i = d loss / dsigma_i = (d loss / dz_i) n_i 1{0 < z_i < 1}, plus lambda d penalty_i/dsigma_i where
+/// `through_penalty`. Draws the noise of the step again. Gaussian gates only.
+template <class T, class Arch = simd::Native>
+void gate_sigma_gradient(int threads, const Stream& stream, const GateGradient<T>& from, bool through_penalty,
+                         T* gradient) noexcept {
+  using V = simd::Batch<T, Arch>;
+  using Gate = GaussianGate<T>;
+  constexpr Index lanes = simd::width<T, Arch>;
+  parallel_ranges(threads, from.in.count, gate_grain, [&](Range range) {
+    float noise[noise_group];
+    for (Index i = range.first; i < range.last; i += lanes) {
+      if (i % noise_group == 0) Gate::Noise::template fill<Arch>(stream, i / noise_group, noise);
+      const Index count = std::min(lanes, range.last - i);
+      V g = detail::loss_gradient<Gate, T, Arch>(from, i, count, false) *
+            simd::load_floats<T, Arch>(noise + i % noise_group);
+      if (through_penalty) {
+        const V theta = detail::load_up_to<T, Arch>(from.in.theta + i, count);
+        const V sigma =
+            from.in.sigmas == nullptr ? V(from.in.sigma) : detail::load_up_to<T, Arch>(from.in.sigmas + i, count);
+        g = simd::fma(V(from.lambda), Gate{}.penalty_sigma_slope(from.penalty, theta, simd::max(sigma, V(T(1e-6)))), g);
+      }
+      detail::store_up_to(gradient + i, g, count);
+    }
+  });
+}
+
+/// chunk_sums[c] = the sum of the penalties of chunk c.
+template <class Gate, class T, class Arch = simd::Native>
+void gate_penalty(int threads, const Gate& gate, Penalty penalty, const GateInput<T>& in, double* chunk_sums) noexcept {
+  using V = simd::Batch<T, Arch>;
+  constexpr Index lanes = simd::width<T, Arch>;
+  parallel_ranges(threads, in.count, gate_grain, [&](Range range, Index chunk) {
+    V sum(T(0));
+    double tail = 0;
+    for (Index i = range.first; i < range.last; i += lanes) {
+      const Index count = std::min(lanes, range.last - i);
+      const V theta = detail::load_up_to<T, Arch>(in.theta + i, count);
+      const V sigma = in.sigmas == nullptr ? V(in.sigma) : detail::load_up_to<T, Arch>(in.sigmas + i, count);
+      const V value = gate.penalty(penalty, theta, simd::max(sigma, V(T(1e-6))));
+      if (count == lanes) {
+        sum = sum + value;
+      } else {
+        T part[static_cast<std::size_t>(lanes)];
+        simd::store(part, value);
+        for (Index j = 0; j < count; ++j) tail += static_cast<double>(part[j]);
+      }
+    }
+    chunk_sums[chunk] = static_cast<double>(simd::sum(sum)) + tail;
+  });
+}
+
+/// How many gates are open under the reading `above_zero` or `binary`, and how many are strictly between 0 and 1 when relaxed.
+struct GateCounts {
+  Index open = 0, fractional = 0;
+};
+
+/// Counts over all gates; whole numbers, so the order does not matter.
+template <class Gate, class T>
+GateCounts gate_counts(int threads, const Gate& gate, Reading reading, const T* theta, Index size) {
+  using V = simd::Batch<T>;
+  std::vector<GateCounts> chunks(static_cast<std::size_t>(gate_chunks(size)));
+  detail::for_each_register<T, simd::Native>(threads, size, [&](Index i, Index count, Index chunk) {
+    const V x = gate.relaxed(detail::load_up_to<T, simd::Native>(theta + i, count));
+    const std::uint64_t all = (std::uint64_t{1} << count) - 1;
+    auto& sum = chunks[static_cast<std::size_t>(chunk)];
+    sum.open += std::popcount(simd::bits(x > V(reading == Reading::binary ? T(0.5) : T(0))) & all);
+    sum.fractional += std::popcount(simd::bits((x > V(T(0))) & (x < V(T(1)))) & all);
+  });
+  GateCounts total;
+  for (const auto& chunk : chunks) total = {total.open + chunk.open, total.fractional + chunk.fractional};
+  return total;
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA::kernels

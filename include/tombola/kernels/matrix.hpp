@@ -1,0 +1,38 @@
+/// \file
+/// Matrix: an operand of a product, borrowed, row-major or transposed.
+#pragma once
+
+#include <utility>
+
+#include "tombola/core/view.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::kernels {
+
+/// Element (i, j) lies at data[i * row_stride + j * column_stride]; one of the strides is 1.
+template <class T>
+struct Matrix {
+  T* data = nullptr;
+  Index rows = 0, columns = 0, row_stride = 0, column_stride = 1;
+
+  Matrix transposed() const noexcept { return {data, columns, rows, column_stride, row_stride}; }
+  operator Matrix<const T>() const noexcept
+    requires(!std::is_const_v<T>)
+  {
+    return {data, rows, columns, row_stride, column_stride};
+  }
+
+  /// A line is what is contiguous in memory: a row, or a column.
+  bool lines_are_rows() const noexcept { return column_stride == 1; }
+  /// Elements [first, first + count) of a line. A hook in the place of a matrix may write them to the buffer instead.
+  const T* line(Index line, Index first, Index /*count*/, std::remove_const_t<T>* /*buffer*/) const noexcept {
+    return data + line * (lines_are_rows() ? row_stride : column_stride) + first;
+  }
+};
+
+/// All axes but the last are folded into the rows.
+template <class T>
+Matrix<T> matrix(View<T> view) noexcept {
+  return {view.data(), view.shape().rows(), view.shape().last(), view.shape().last(), 1};
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA::kernels

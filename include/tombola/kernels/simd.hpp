@@ -1,0 +1,196 @@
+/// \file
+/// The only door to xsimd: one register of numbers, the operations on it that every kernel uses, and what xsimd lacks.
+#pragma once
+
+#include <xsimd/xsimd.hpp>
+
+#include <cstdint>
+#include <cstring>
+
+#include "tombola/core/shape.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::simd {
+
+/// The best architecture that this translation unit is compiled for. Kernels take any architecture, so that one test
+/// program can check all that its machine runs.
+using Native = xsimd::default_arch;
+
+/// One register of T.
+template <class T, class Arch = Native>
+using Batch = xsimd::batch<T, Arch>;
+
+/// How many T a register holds.
+template <class T, class Arch = Native>
+inline constexpr Index width = static_cast<Index>(Batch<T, Arch>::size);
+
+template <class Arch>
+inline constexpr bool is_avx512 = std::is_base_of_v<xsimd::avx512f, Arch>;
+
+template <class T, class Arch = Native>
+inline Batch<T, Arch> load(const T* p) noexcept {
+  return Batch<T, Arch>::load_unaligned(p);
+}
+
+template <class T, class Arch>
+inline void store(T* p, const Batch<T, Arch>& a) noexcept {
+  a.store_unaligned(p);
+}
+
+/// The first `count` < width elements; the others are zero. Nothing past them is read.
+template <class T, class Arch = Native>
+inline Batch<T, Arch> load_part(const T* p, Index count) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (is_avx512<Arch> && std::is_same_v<T, float>) {
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
+  } else if constexpr (is_avx512<Arch> && std::is_same_v<T, double>) {
+    return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), p);
+  } else
+#endif
+  {
+    T part[static_cast<std::size_t>(width<T, Arch>)] = {};
+    std::memcpy(part, p, static_cast<std::size_t>(count) * sizeof(T));
+    return simd::load<T, Arch>(part);
+  }
+}
+
+/// Writes the first `count` < width elements and nothing past them.
+template <class T, class Arch>
+inline void store_part(T* p, const Batch<T, Arch>& a, Index count) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (is_avx512<Arch> && std::is_same_v<T, float>) {
+    _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), a);
+  } else if constexpr (is_avx512<Arch> && std::is_same_v<T, double>) {
+    _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << count) - 1), a);
+  } else
+#endif
+  {
+    T part[static_cast<std::size_t>(width<T, Arch>)];
+    simd::store(part, a);
+    std::memcpy(p, part, static_cast<std::size_t>(count) * sizeof(T));
+  }
+}
+
+/// a b + c, rounded once where the machine can (xsimd 8.1 rounds twice on AVX-512).
+template <class T, class Arch>
+inline Batch<T, Arch> fma(const Batch<T, Arch>& a, const Batch<T, Arch>& b, const Batch<T, Arch>& c) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (is_avx512<Arch> && std::is_same_v<T, float>) {
+    return _mm512_fmadd_ps(a, b, c);
+  } else if constexpr (is_avx512<Arch> && std::is_same_v<T, double>) {
+    return _mm512_fmadd_pd(a, b, c);
+  } else
+#endif
+    return xsimd::fma(a, b, c);
+}
+
+/// The products of the low halves of 64-bit elements.
+template <class Arch>
+inline Batch<std::uint64_t, Arch> multiply_low_halves(const Batch<std::uint64_t, Arch>& a,
+                                                      const Batch<std::uint64_t, Arch>& b) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (is_avx512<Arch>) return _mm512_mul_epu32(a, b);
+#endif
+#if defined(__AVX2__)
+  if constexpr (!is_avx512<Arch> && std::is_base_of_v<xsimd::avx2, Arch>) return _mm256_mul_epu32(a, b);
+#endif
+#if defined(__SSE2__)
+  if constexpr (std::is_base_of_v<xsimd::sse2, Arch>) return _mm_mul_epu32(a, b);
+#endif
+#if defined(__ARM_NEON)
+  if constexpr (std::is_base_of_v<xsimd::neon, Arch>) return vmull_u32(vmovn_u64(a), vmovn_u64(b));
+#endif
+  constexpr std::size_t size = Batch<std::uint64_t, Arch>::size;
+  std::uint64_t left[size], right[size];
+  simd::store(left, a);
+  simd::store(right, b);
+  for (std::size_t i = 0; i < size; ++i)
+    left[i] = std::uint64_t{static_cast<std::uint32_t>(left[i])} * static_cast<std::uint32_t>(right[i]);
+  return simd::load<std::uint64_t, Arch>(left);
+}
+
+/// The sum of all elements in a fixed order.
+template <class T, class Arch>
+inline T sum(const Batch<T, Arch>& a) noexcept {
+  constexpr Index n = width<T, Arch>;
+  T part[static_cast<std::size_t>(n)];
+  simd::store(part, a);
+  for (Index half = n / 2; half > 0; half /= 2) {
+    for (Index i = 0; i < half; ++i) part[i] += part[i + half];
+  }
+  return part[0];
+}
+
+/// The largest element.
+template <class T, class Arch>
+inline T largest(const Batch<T, Arch>& a) noexcept {
+  constexpr Index n = width<T, Arch>;
+  T part[static_cast<std::size_t>(n)];
+  simd::store(part, a);
+  for (Index i = 1; i < n; ++i) part[0] = part[0] < part[i] ? part[i] : part[0];
+  return part[0];
+}
+
+/// One bit per element of a comparison, element i at position i.
+template <class T, class Arch>
+inline std::uint64_t bits(const xsimd::batch_bool<T, Arch>& a) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (is_avx512<Arch>)
+    return static_cast<std::uint64_t>(static_cast<typename xsimd::batch_bool<T, Arch>::register_type>(a));
+#endif
+  constexpr std::size_t size = Batch<T, Arch>::size;
+  bool part[size];
+  a.store_unaligned(part);
+  std::uint64_t word = 0;
+  for (std::size_t i = 0; i < size; ++i) word |= std::uint64_t{part[i]} << i;
+  return word;
+}
+
+/// The comparison whose element i is bit i.
+template <class T, class Arch = Native>
+inline xsimd::batch_bool<T, Arch> from_bits(std::uint64_t word) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (is_avx512<Arch>) return static_cast<typename xsimd::batch_bool<T, Arch>::register_type>(word);
+#endif
+  constexpr std::size_t size = Batch<T, Arch>::size;
+  bool part[size];
+  for (std::size_t i = 0; i < size; ++i) part[i] = (word >> i & 1) != 0;
+  return xsimd::batch_bool<T, Arch>::load_unaligned(part);
+}
+
+// Functions that formulas use, for registers and for plain numbers, so that a formula is written once.
+
+using xsimd::abs;
+using xsimd::erf;
+using xsimd::exp;
+using xsimd::log;
+using xsimd::max;
+using xsimd::min;
+using xsimd::select;
+using xsimd::sqrt;
+using xsimd::tanh;
+
+/// The elements of another type, widened where needed: four floats to four doubles, say.
+template <class T, class Arch = Native>
+inline Batch<T, Arch> load_floats(const float* p) noexcept {
+  if constexpr (std::is_same_v<T, float>) {
+    return simd::load<float, Arch>(p);
+  } else {
+    T wide[static_cast<std::size_t>(width<T, Arch>)];
+    for (Index i = 0; i < width<T, Arch>; ++i) wide[i] = static_cast<T>(p[i]);
+    return simd::load<T, Arch>(wide);
+  }
+}
+
+/// 1 / (1 + exp(-a)).
+template <class T, class Arch>
+inline Batch<T, Arch> sigmoid(const Batch<T, Arch>& a) noexcept {
+  return Batch<T, Arch>(T(1)) / (Batch<T, Arch>(T(1)) + xsimd::exp(-a));
+}
+
+/// min(max(a, low), high).
+template <class T, class Arch>
+inline Batch<T, Arch> clamp(const Batch<T, Arch>& a, T low, T high) noexcept {
+  return xsimd::min(xsimd::max(a, Batch<T, Arch>(low)), Batch<T, Arch>(high));
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA::simd

@@ -1,0 +1,105 @@
+/// \file
+/// Softmax over rows, and softmax with cross-entropy in one pass.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "tombola/core/parallel.hpp"
+#include "tombola/kernels/simd.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::kernels {
+
+namespace detail {
+
+inline Index softmax_grain(Index columns) noexcept { return std::max<Index>(1, 8192 / std::max<Index>(1, columns)); }
+
+/// p_c = exp(x_c - max x), and their sum; `log_scale` receives max x + log sum. The padding of the tail counts for nothing.
+template <class T, class Arch>
+T exponentials(Index columns, const T* x, T* p, T& log_scale) noexcept {
+  using V = simd::Batch<T, Arch>;
+  constexpr Index lanes = simd::width<T, Arch>;
+  T top = x[0];
+  for (Index c = 1; c < columns; ++c) top = x[c] > top || std::isnan(x[c]) ? x[c] : top;
+  V sum(T(0));
+  for (Index c = 0; c < columns; c += lanes) {
+    const Index count = std::min(lanes, columns - c);
+    if (count == lanes) {
+      const V e = simd::exp(simd::load<T, Arch>(x + c) - V(top));
+      simd::store(p + c, e);
+      sum = sum + e;
+    } else {
+      simd::store_part(p + c, simd::exp(simd::load_part<T, Arch>(x + c, count) - V(top)), count);
+      sum = sum + simd::load_part<T, Arch>(p + c, count);
+    }
+  }
+  const T total = simd::sum(sum);
+  log_scale = top + std::log(total);
+  return total;
+}
+
+}  // namespace detail
+
+/// p[r, c] = exp(x[r, c]) / sum_j exp(x[r, j]).  x, p [rows, columns], columns > 0; p may be x.
+template <class T, class Arch = simd::Native>
+void softmax(int threads, Index rows, Index columns, const T* x, T* p) noexcept {
+  parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {
+    for (Index r = range.first; r < range.last; ++r) {
+      T log_scale;
+      const T total = detail::exponentials<T, Arch>(columns, x + r * columns, p + r * columns, log_scale);
+      for (Index c = 0; c < columns; ++c) p[r * columns + c] /= total;
+    }
+  });
+}
+
+/// dx[r, c] = p[r, c] (dp[r, c] - sum_j p[r, j] dp[r, j]) + beta dx[r, c].
+template <class T>
+void softmax_backward(int threads, Index rows, Index columns, const T* p, const T* dp, T beta, T* dx) noexcept {
+  parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {
+    for (Index i = range.first * columns; i < range.last * columns; i += columns) {
+      T dot = T(0);
+      for (Index c = 0; c < columns; ++c) dot += p[i + c] * dp[i + c];
+      for (Index c = 0; c < columns; ++c) dx[i + c] = p[i + c] * (dp[i + c] - dot) + (beta == T(0) ? T(0) : dx[i + c]);
+    }
+  });
+}
+
+/// losses[r] = -sum_c q_c log softmax(x[r])_c with q = (1 - smoothing) onehot(labels[r]) + smoothing / columns, and
+/// p = softmax(x).  x, p [rows, columns]; labels in [0, columns).
+template <class T, class Arch = simd::Native, class Label>
+void cross_entropy(int threads, Index rows, Index columns, const T* x, const Label* labels, T smoothing, T* losses,
+                   T* p) noexcept {
+  parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {
+    for (Index r = range.first; r < range.last; ++r) {
+      const T* row = x + r * columns;
+      T log_scale;
+      const T total = detail::exponentials<T, Arch>(columns, row, p + r * columns, log_scale);
+      T mean = T(0);
+      for (Index c = 0; c < columns; ++c) {
+        p[r * columns + c] /= total;
+        mean += row[c];
+      }
+      mean /= static_cast<T>(columns);
+      losses[r] = log_scale - (T(1) - smoothing) * row[static_cast<Index>(labels[r])] - smoothing * mean;
+    }
+  });
+}
+
+/// dx[r, c] = scale (p[r, c] - q[r, c]) + beta dx[r, c], with q as above.
+template <class T, class Label>
+void cross_entropy_backward(int threads, Index rows, Index columns, const T* p, const Label* labels, T smoothing,
+                            T scale, T beta, T* dx) noexcept {
+  const T off = smoothing / static_cast<T>(columns), on = T(1) - smoothing;
+  parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {
+    for (Index r = range.first; r < range.last; ++r) {
+      for (Index c = 0; c < columns; ++c) {
+        const Index i = r * columns + c;
+        const T q = off + (c == static_cast<Index>(labels[r]) ? on : T(0));
+        dx[i] = scale * (p[i] - q) + (beta == T(0) ? T(0) : dx[i]);
+      }
+    }
+  });
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA::kernels

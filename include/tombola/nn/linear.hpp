@@ -1,0 +1,47 @@
+/// \file
+/// Linear: a fully connected layer over any weight source.
+#pragma once
+
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "tombola/nn/weight_sources.hpp"
+#include "tombola/ops/linear.hpp"
+#include "tombola/ops/scale.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::nn {
+
+/// y = s x w^T with a weight w [out, in] from its source and, where its gates are rescaled, their factor s. No bias.
+///
+///     Linear<Gated> fc1(init, "fc1", 784, 300);
+template <template <class> class Source, class T = float>
+struct Linear {
+  std::string name;
+  Index in, out;
+  Source<T> weight;
+
+  /// Throws `std::invalid_argument` unless in and out are at least 1.
+  Linear(Init& init, std::string layer, Index inputs, Index outputs)
+      : name(std::move(layer)),
+        in(inputs),
+        out(outputs),
+        weight(init, name + ".weight", checked_shape(), inputs, outputs) {}
+
+  /// x [..., in] -> y [..., out]. Throws `std::invalid_argument` for another x.
+  Var<T> operator()(const Var<T>& x) {
+    require(x.shape().rank() >= 1 && x.shape().last() == in, name, ": expected x [..., ", in, "], got ", x.shape());
+    const auto [w, s] = weight(x.pass());
+    Var<T> y = linear(x, w);
+    return s ? scale(y, s) : y;
+  }
+  auto members() { return std::tie(weight); }
+
+ private:
+  Shape checked_shape() const {
+    require(in >= 1 && out >= 1, name, ": expected at least one input and one output, got ", in, " and ", out);
+    return {out, in};
+  }
+};
+
+}  // namespace tombola::inline TOMBOLA_ISA::nn

@@ -1,0 +1,112 @@
+/// \file
+/// Where a layer's weight comes from: Frozen (drawn from the seed), Gated (frozen under learned gates), Trained, Joint (trained
+/// under learned gates). A layer is written once, over any of them.
+#pragma once
+
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "tombola/nn/init.hpp"
+#include "tombola/nn/members.hpp"
+#include "tombola/ops/arithmetic.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::nn {
+
+/// A weight tensor that nothing changes: no code path writes it after it is drawn or loaded.
+template <class T>
+class FrozenTensor {
+ public:
+  FrozenTensor(const FrozenWeights& origin, std::string name, const Shape& shape)
+      : name_(std::move(name)),
+        origin_(origin),
+        value_(Tensor<T>::uninitialized(shape)) {
+    draw(origin, 0, value_.view());
+  }
+  FrozenTensor(FrozenTensor&&) noexcept = default;
+
+  const std::string& name() const noexcept { return name_; }
+  const Shape& shape() const noexcept { return value_.shape(); }
+  View<const T> value() const noexcept { return value_.view(); }
+  /// How the seed draws it; nothing for weights that were loaded (`frozen-trained`): those make no ticket.
+  const std::optional<FrozenWeights>& origin() const noexcept { return origin_; }
+  std::uint64_t hash() const noexcept { return hash_weights(value()); }
+
+  /// Replaces the drawn weights by others, in place. Throws `std::invalid_argument` if the shape differs.
+  void load(View<const T> values) {
+    require(values.shape() == shape(), name_, ": expected weights ", shape(), ", got ", values.shape());
+    std::copy_n(values.data(), values.size(), value_.data());
+    origin_.reset();
+  }
+
+ private:
+  std::string name_;
+  std::optional<FrozenWeights> origin_;
+  Tensor<T> value_;
+};
+
+/// The weight as the seed drew it.
+template <class T>
+struct Frozen {
+  FrozenTensor<T> frozen;
+
+  Frozen(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
+      : frozen(init.draw(fan_in, fan_out), name, shape) {}
+  GatedWeight<T> operator()(Pass<T>& pass) { return {pass.input(frozen.value()), {}}; }
+  auto members() { return std::tie(frozen); }
+};
+
+/// The weight as the seed drew it, times a learned gate on each element. This is what a ticket is found in.
+template <class T>
+struct Gated {
+  FrozenTensor<T> frozen;
+  GateParameter<T> gate;
+  Rescale rescale;
+
+  Gated(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
+      : frozen(init.draw(fan_in, fan_out), name, shape),
+        gate(gates::make_gates<T>(init.gates, name, init.seed, frozen.origin()->id, shape, frozen.value())),
+        rescale(init.rescale) {}
+  GatedWeight<T> operator()(Pass<T>& pass) { return gated_weight(pass, gate, rescale); }
+  auto members() { return std::tie(frozen, gate); }
+};
+
+/// A weight that is trained, beginning as the seed drew it: the dense twin.
+template <class T>
+struct Trained {
+  std::string name;
+  Parameter<T> weight;
+
+  Trained(Init& init, const std::string& layer, const Shape& shape, Index fan_in, Index fan_out)
+      : name(layer),
+        weight(Tensor<T>(shape)) {
+    draw(init.draw(fan_in, fan_out), 0, weight.value.view());
+  }
+  GatedWeight<T> operator()(Pass<T>& pass) { return {parameter_value(pass, weight), {}}; }
+  auto members() { return std::tie(weight); }
+};
+
+/// A trained weight under learned gates.
+template <class T>
+struct Joint {
+  std::string name;
+  Parameter<T> weight;
+  GateParameter<T> gate;
+  Rescale rescale;
+
+  Joint(Init& init, const std::string& layer, const Shape& shape, Index fan_in, Index fan_out)
+      : name(layer),
+        weight(Tensor<T>(shape)),
+        rescale(init.rescale) {
+    const FrozenWeights origin = init.draw(fan_in, fan_out);
+    draw(origin, 0, weight.value.view());
+    gate = gates::make_gates<T>(init.gates, layer, init.seed, origin.id, shape);
+  }
+  GatedWeight<T> operator()(Pass<T>& pass) {
+    auto [z, scale] = gated_weight(pass, gate, rescale);
+    return {z * parameter_value(pass, weight), std::move(scale)};
+  }
+  auto members() { return std::tie(weight, gate); }
+};
+
+}  // namespace tombola::inline TOMBOLA_ISA::nn

@@ -1,0 +1,37 @@
+/// \file
+/// The penalty on gates as a term of the loss.
+#pragma once
+
+#include <span>
+
+#include "tombola/gates/gradient.hpp"
+
+namespace tombola::inline TOMBOLA_ISA {
+
+/// y = lambda sum_gates cost penalty(theta), y [], over all gates of all layers given. dtheta += dy lambda cost dpenalty/dtheta, which
+/// the optimiser adds in its own pass. The paper's lambda (a sum); for the mean over N gates, give lambda / N.
+/// Throws `std::invalid_argument` if lambda is negative or not finite. Source: arXiv 2603.08914.
+template <class T>
+Var<T> gate_penalty(Pass<T>& pass, std::span<GateParameter<T>* const> layers, Penalty penalty,
+                    std::type_identity_t<T> lambda) {
+  require(lambda >= T(0) && std::isfinite(lambda), "gate_penalty: expected a lambda of at least 0, got ", lambda);
+  Var<T> y = pass.result({}, true);
+  double total = 0;
+  for (GateParameter<T>* gate : layers) {
+    std::vector<double> sums(static_cast<std::size_t>(kernels::gate_chunks(gate->size())));
+    gates::with_formulas<T>(gate->kind, [&](auto formulas) {
+      kernels::gate_penalty(pass.threads(), formulas, penalty, gates::kernel_input(*gate), sums.data());
+    });
+    for (const double sum : sums) total += sum * static_cast<double>(gate->cost);
+  }
+  y.node()->output()[0] = lambda * static_cast<T>(total);
+  for (GateParameter<T>* gate : layers) {
+    pass.backward_step(y, [gate, penalty, lambda, y = y.node()](Pass<T>&) {
+      gate->penalty = penalty;
+      gate->penalty_weight += lambda * y->gradient[0];
+    });
+  }
+  return y;
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA

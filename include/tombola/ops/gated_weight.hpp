@@ -1,0 +1,129 @@
+/// \file
+/// Gates in a pass: drawn or read once for every use in it, multiplied with the frozen weight.
+#pragma once
+
+#include <cmath>
+
+#include "tombola/gates/gradient.hpp"
+#include "tombola/kernels/elementwise.hpp"
+#include "tombola/kernels/reduce.hpp"
+
+namespace tombola::inline TOMBOLA_ISA {
+
+/// How the output of a layer is scaled up for the weights that its gates remove: by s = sqrt(n / max(1, sum z)), over the n
+/// gates of the layer, or of each output (`neuron`). Source: arXiv 1905.01067 (dynamic weight rescaling).
+enum class Rescale : std::uint8_t { none = 0, layer = 1, neuron = 2 };
+
+/// The gates' values times the weight, and the factor for the layer's output ([1] or [out]; empty for `none`).
+template <class T>
+struct GatedWeight {
+  Var<T> weight;
+  Var<T> scale;
+};
+
+namespace detail {
+
+/// s_g = sqrt(n / max(1, S_g)) for the sums S_g of z over groups of n gates.
+template <class T>
+T rescale_factor(Index n, double sum) noexcept {
+  return static_cast<T>(std::sqrt(static_cast<double>(n) / std::max(1.0, sum)));
+}
+
+/// d loss / dz of every gate in a group, from ds: ds/dS = -s / (2 S), zero where the max holds.
+template <class T>
+T rescale_slope(Index n, T s, T ds) noexcept {
+  const double sum = static_cast<double>(n) / (static_cast<double>(s) * static_cast<double>(s));
+  return sum > 1.0 ? static_cast<T>(-static_cast<double>(s) * static_cast<double>(ds) / (2 * sum)) : T(0);
+}
+
+/// After backward: what the factor's gradient adds to every gate's.
+template <class T>
+void add_rescale_gradient(Pass<T>& pass, GateParameter<T>& gate, const Node<T>& scale) {
+  const Index groups = scale.size(), n = gate.size() / groups;
+  if (groups == 1) {
+    gate.dz_all += rescale_slope(n, scale.value[0], scale.gradient[0]);
+    return;
+  }
+  // One number per output: the gradient by z itself is written out, in place of the one by z w.
+  parallel_ranges(pass.threads(), groups, std::max<Index>(1, kernels::elementwise_grain / n), [&](Range range) {
+    for (Index g = range.first; g < range.last; ++g) {
+      const T shared = rescale_slope(n, scale.value[g], scale.gradient[g]);
+      for (Index i = g * n; i < (g + 1) * n; ++i) {
+        gate.dproduct[i] = gate.dproduct[i] * (gate.weight.size() == 0 ? T(1) : gate.weight.data()[i]) + shared;
+      }
+    }
+  });
+  gate.dproduct_is_dz = true;
+}
+
+/// Draws or reads the gates into `weight`; returns sum z, and z itself where it is asked for.
+template <class T>
+double read_gates(Pass<T>& pass, GateParameter<T>& gate, bool keeps_draw, Var<T>& weight, T* z) {
+  const int threads = pass.threads();
+  std::vector<double> sums(static_cast<std::size_t>(kernels::gate_chunks(gate.size())));
+  kernels::GateOutput<T> out{weight.node()->output(), z, nullptr, nullptr, sums.data()};
+  gates::with_formulas<T>(gate.kind, [&](auto formulas) {
+    if (pass.options().gates != Reading::sampled) {
+      kernels::gate_read(threads, formulas, pass.options().gates, gates::kernel_input(gate), out);
+      return;
+    }
+    const Stream noise{pass.options().seed, Purpose::gate_noise, gate.id, pass.options().step};
+    if (keeps_draw) {
+      gate.open.resize(static_cast<std::size_t>((gate.size() + 63) / 64));
+      out.open = gate.open.data();
+      if (!formulas.unit_slope) {
+        if (gate.slope.size() == 0) gate.slope = Tensor<T>(gate.shape());
+        out.slope = gate.slope.data();
+      }
+      gate.noise = noise;
+    }
+    kernels::gate_sample(threads, formulas, noise, gates::kernel_input(gate), out);
+  });
+  double sum = 0;
+  for (const double part : sums) sum += part;
+  return sum;
+}
+
+}  // namespace detail
+
+/// z w (or z where the gates have no weight), with the shape of the gates, and the rescaling factor. z is drawn anew for each
+/// pass, as the pass's options say, and is the same for every use in it.
+/// dtheta += (dproduct w) dz/dtheta, left with the gates for the optimiser. Borrows the gates as long as the pass.
+/// Throws `std::invalid_argument` unless gates with `Rescale::neuron` are [out, in].
+template <class T>
+GatedWeight<T> gated_weight(Pass<T>& pass, GateParameter<T>& gate, Rescale rescale = Rescale::none) {
+  require(rescale != Rescale::neuron || gate.shape().rank() == 2, gate.name,
+          ": expected gates [out, in] to rescale each neuron, got ", gate.shape());
+  if (Var<T> known = pass.shared(gate.value_key())) return {known, pass.shared(gate.scale_key())};
+
+  const bool learns = pass.records() && pass.options().gates == Reading::sampled;
+  if (learns) gates::make_explicit(pass.threads(), gate);  // what an earlier pass left
+  GatedWeight<T> result{pass.result(gate.shape(), learns), {}};
+  const Index groups = rescale == Rescale::neuron ? gate.shape()[0] : 1;
+  Tensor<T> z = rescale == Rescale::neuron ? pass.buffer(gate.shape()) : Tensor<T>();
+  const double sum = detail::read_gates(pass, gate, learns, result.weight, z.data());
+  if (rescale != Rescale::none) {
+    result.scale = pass.result({groups}, learns);
+    T* s = result.scale.node()->output();
+    s[0] = static_cast<T>(sum);
+    if (groups > 1)
+      kernels::reduce_columns(
+          pass.threads(), groups, gate.size() / groups, [](const auto& v) { return v; }, s, z.data());
+    for (Index g = 0; g < groups; ++g)
+      s[g] = detail::rescale_factor<T>(gate.size() / groups, static_cast<double>(s[g]));
+    pass.share(gate.scale_key(), result.scale);
+  }
+  pass.share(gate.value_key(), result.weight);
+  if (!learns) return result;
+
+  if (gate.dproduct.size() != gate.size()) gate.dproduct = Tensor<T>(gate.shape());
+  pass.gradient_into(result.weight, gate.dproduct, false);
+  pass.backward_step(result.weight, [to = &gate, scale = result.scale.node()](Pass<T>& pass) {
+    to->pending = true;
+    to->dproduct_is_dz = false;
+    if (scale != nullptr && scale->has_gradient) detail::add_rescale_gradient(pass, *to, *scale);
+  });
+  return result;
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA

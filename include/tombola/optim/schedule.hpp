@@ -1,0 +1,21 @@
+/// \file
+/// Learning rates over a run.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "tombola/core/isa.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::optim {
+
+/// rate (1 + cos(pi progress)) / 2 for a share `progress` in [0, 1] of the run, after a linear warm-up over its first `warmup`.
+/// Source: Loshchilov, Hutter, "SGDR", ICLR 2017, equation 5 without restarts.
+inline double cosine_rate(double rate, double progress, double warmup = 0) noexcept {
+  if (progress < warmup) return rate * progress / warmup;
+  const double along = std::clamp((progress - warmup) / (1 - warmup), 0.0, 1.0);
+  return rate * (1 + std::cos(std::numbers::pi * along)) / 2;
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA::optim
