@@ -180,7 +180,7 @@ class Gemm {
     return 0;
   }
   bool reads_whole_registers(Index panel) const noexcept {
-    return (panel + 1) * Tile::columns <= c_.columns || c_.columns % Tile::width == 0;
+    return simd::is_avx512<Arch> || (panel + 1) * Tile::columns <= c_.columns || c_.columns % Tile::width == 0;
   }
 
   void multiply_panel(Index slice, Range tiles, Index panel, const Terms& terms) const noexcept {

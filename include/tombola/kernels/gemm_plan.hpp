@@ -38,7 +38,7 @@ struct GemmPlan {
 template <class T, class Arch>
 GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noexcept {
   using Tile = GemmTile<T, Arch>;
-  constexpr Index enough_chunks = 32, small_chunk = Index{1} << 18, shared_elements = Index{1} << 22;
+  constexpr Index enough_chunks = 16, small_chunk = Index{1} << 20, shared_elements = Index{1} << 22;
   GemmPlan plan{};
   plan.direct_a = direct_a;
   plan.direct_b = direct_b;

@@ -38,13 +38,17 @@ void multiply_tile(Index depth, const T* a, Index a_step, const T* b, Index b_st
 #pragma GCC unroll 2
     for (Index r = 0; r < Registers; ++r) sums[i][r] = Batch(T(0));
   }
+  [[maybe_unused]] const Index last = std::min(width, columns - (Registers - 1) * width);
   for (Index k = 0; k < depth; ++k, a += a_along_k ? 1 : a_step, b += b_step) {
     if constexpr (a_along_k) {  // the hardware follows a few of these rows only: ask for each row's next line in turn
       for (Index ahead = line; ahead <= 16; ahead += line) __builtin_prefetch(a + k % 16 * a_step + ahead);
     }
     Batch terms[Registers];
 #pragma GCC unroll 2
-    for (Index r = 0; r < Registers; ++r) terms[r] = simd::load<T, Arch>(b + r * width);
+    for (Index r = 0; r < Registers; ++r) {
+      const bool part = simd::is_avx512<Arch> && r == Registers - 1;  // a mask costs nothing there
+      terms[r] = part ? simd::load_part<T, Arch>(b + r * width, last) : simd::load<T, Arch>(b + r * width);
+    }
 #pragma GCC unroll 16
     for (Index i = 0; i < Rows; ++i) {
       const Batch factor(a[a_along_k ? i * a_step : i]);
