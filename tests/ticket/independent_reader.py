@@ -214,6 +214,11 @@ class Fields:
         check(text, "empty name")
         return text
 
+    def mask(self, n):
+        kept = self.u64()
+        check(kept <= n, "kept")
+        return kept, decode_mask(self.bytes(self.u64()), n, kept)
+
 
 def read(data, limit=2 ** 30):
     """The ticket as a dictionary; the mask of a layer is a list of booleans."""
@@ -227,7 +232,8 @@ def read(data, limit=2 ** 30):
     fields.data = data[:-8]
     check(fields.u8() == 1, "unknown generator")
     check(fields.u8() == 1, "unknown coder")
-    ticket = {"version": [major, minor, patch], "seed": fields.u64(), "properties": {}, "layers": [], "statistics": []}
+    ticket = {"version": [major, minor, patch], "seed": fields.u64(), "properties": {}, "layers": [], "units": [],
+              "statistics": []}
     last = ""
     for _ in range(fields.u16()):
         key, value = fields.name(), fields.string()
@@ -248,11 +254,16 @@ def read(data, limit=2 ** 30):
         layer["scale"] = fields.number("f")
         check(2.0 ** -64 <= layer["scale"] <= 2.0 ** 64, "scale")
         layer["hash"] = fields.u64()
-        layer["kept"] = fields.u64()
-        check(layer["kept"] <= n, "kept")
-        layer["mask"] = decode_mask(fields.bytes(fields.u64()), n, layer["kept"])
+        layer["kept"], layer["mask"] = fields.mask(n)
         ticket["layers"].append(layer)
     check(ticket["layers"], "no layers")
+    for _ in range(fields.u32()):
+        units = {"name": fields.name()}
+        n = fields.u32()
+        check(1 <= n <= limit, "number of units")
+        limit -= n
+        units["kept"], units["mask"] = fields.mask(n)
+        ticket["units"].append(units)
     for _ in range(fields.u32()):
         entry = {"name": fields.name(), "format": fields.string()}
         check(entry["format"] in ("bfloat16", "float16"), "unknown format")
@@ -260,9 +271,9 @@ def read(data, limit=2 ** 30):
         entry["values"] = list(struct.unpack("<%dH" % count, fields.bytes(2 * count)))
         ticket["statistics"].append(entry)
     check(fields.position == len(fields.data), "bytes left over")
-    for group, key in (("layers", "name"), ("layers", "id"), ("statistics", "name")):
-        found = [entry[key] for entry in ticket[group]]
-        check(len(set(found)) == len(found), "duplicate " + key)
+    for entries, key in ((ticket["layers"] + ticket["units"], "name"), (ticket["layers"], "id"),
+                         (ticket["statistics"], "name")):
+        check(len({entry[key] for entry in entries}) == len(entries), "duplicate " + key)
     return ticket
 
 
@@ -284,6 +295,9 @@ def summary(data, regenerate=True):
         if regenerate:
             layer["drawn_hash"] = "%016x" % hash_weights(*arguments, n)
         layer["mask"] = pack_mask(layer["mask"])
+    for units in ticket["units"]:
+        units["size"] = len(units["mask"])
+        units["mask"] = pack_mask(units["mask"])
     return ticket
 
 

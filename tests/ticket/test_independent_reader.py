@@ -19,11 +19,11 @@ import independent_reader as reader
 TICKETS = []
 
 EXAMPLE = bytes.fromhex("""
-    544F4D424F4C411A 010000000000 AE00000000000000 0101 2A00000000000000
+    544F4D424F4C411A 010000000000 B200000000000000 0101 2A00000000000000
     0200 0A0061637469766174696F6E 040072656C75 07006E6574776F726B 07006578616D706C65
     01000000 090066632E776569676874 020400000005000000 02 01000000 9BE8213F 591830F9C7564C12
     0600000000000000 0600000000000000 B106030053F9
-    01000000 09006E6F726D2E6D65616E 080062666C6F61743136 02000000803F00BF 53AD2EC877A8A971
+    00000000 01000000 09006E6F726D2E6D65616E 080062666C6F61743136 02000000803F00BF 7BEE042B47FCD321
     """)
 
 
@@ -87,7 +87,9 @@ class KnownAnswers(unittest.TestCase):
         self.assertEqual((layer["name"], layer["shape"], layer["init"], layer["id"]), ("fc.weight", [4, 5], 2, 1))
         self.assertEqual([i for i, bit in enumerate(layer["mask"]) if bit], [0, 3, 7, 8, 14, 19])
         self.assertEqual(reader.hash_weights(42, 1, 2, layer["scale"], 20), layer["hash"])
-        self.assertEqual(ticket["statistics"], [{"name": "norm.mean", "format": "bfloat16", "values": [0x3F80, 0xBF00]}])
+        self.assertEqual(ticket["units"], [])
+        self.assertEqual(ticket["statistics"],
+                         [{"name": "norm.mean", "format": "bfloat16", "values": [0x3F80, 0xBF00]}])
 
     def test_damaged(self):
         for size in range(len(EXAMPLE)):

@@ -52,6 +52,8 @@ Ticket varied() {
   add("fc2.weight", {10, 300}, 4000000000, 2, random_mask(3000, 0.5, 3));
   add("all.weight", {70}, 2, 3, random_mask(70, 1.0, 4));
   add("none.weight", {2, 1, 1, 5, 1, 3}, 3, 2, random_mask(30, 0.0, 5));
+  varied.units.push_back({"units0", random_mask(300, 0.2, 6)});
+  varied.units.push_back({"inputs", random_mask(257, 1.0, 7)});
   varied.statistics.push_back({"norm1.mean", "bfloat16", std::vector<std::uint16_t>(17, 0x3F81)});
   varied.statistics.push_back({"norm1.variance", "float16", {}});
   return varied;
@@ -67,6 +69,11 @@ void check_equal(const Ticket& a, const Ticket& b) {
     CHECK(a.layers[i].weights == b.layers[i].weights);
     CHECK(a.layers[i].mask == b.layers[i].mask);
     CHECK(a.layers[i].weights_hash == b.layers[i].weights_hash);
+  }
+  REQUIRE(a.units.size() == b.units.size());
+  for (std::size_t i = 0; i < a.units.size(); ++i) {
+    CHECK(a.units[i].name == b.units[i].name);
+    CHECK(a.units[i].mask == b.units[i].mask);
   }
   REQUIRE(a.statistics.size() == b.statistics.size());
   for (std::size_t i = 0; i < a.statistics.size(); ++i) {
@@ -119,6 +126,12 @@ struct Fields {
   };
   std::vector<Layer> layers = {Layer{}};
   std::uint32_t claimed_layers = 1;
+  struct Units {
+    std::string name = "u";
+    std::uint32_t size = 5;
+    std::uint64_t kept = 5;
+  };
+  std::vector<Units> units = {Units{}};
   std::vector<std::string> statistics = {"s"};
   std::string format = "bfloat16";
   std::uint32_t values = 0, claimed_values = 0;
@@ -152,6 +165,13 @@ struct Fields {
       w.little(layer.mask_bytes);
       w.bytes(layer.mask);
     }
+    w.little(static_cast<std::uint32_t>(units.size()));
+    for (const Units& u : units) {
+      w.string(u.name);
+      w.little(u.size);
+      w.little(u.kept);
+      w.little(std::uint64_t{0});
+    }
     w.little(static_cast<std::uint32_t>(statistics.size()));
     for (const std::string& name : statistics) {
       w.string(name);
@@ -179,12 +199,18 @@ std::string json_of(const Ticket& ticket) {
   std::ostringstream out;
   const auto quoted = [](const std::string& text) {
     std::string quoted = "\"";
-    for (const char c : text) quoted += (c == '"' || c == '\\' ? "\\" : "") + std::string(1, c);
-    return quoted + "\"";
+    for (const char c : text) quoted.append(c == '"' || c == '\\' ? "\\" : "").push_back(c);
+    quoted.push_back('"');
+    return quoted;
   };
   const auto hex = [](std::uint64_t value, int digits) {
     std::string text;
     for (int i = digits - 1; i >= 0; --i) text += "0123456789abcdef"[value >> (4 * i) & 15];
+    return text;
+  };
+  const auto mask_hex = [&](const Bits& mask) {
+    std::string text;
+    for (Index i = 0; i < (mask.size() + 7) / 8; ++i) text += hex(mask.words()[i / 8] >> (8 * (i % 8)) & 0xFF, 2);
     return text;
   };
   const char* comma = "";
@@ -202,7 +228,7 @@ std::string json_of(const Ticket& ticket) {
         << ", \"scale\": \"" << hex(std::bit_cast<std::uint32_t>(layer.weights.scale), 8)
         << "\", \"kept\": " << layer.mask.count() << ", \"hash\": \"" << hex(layer.weights_hash, 16)
         << "\", \"drawn_hash\": \"" << hex(hash_weights(layer.weights, size), 16) << "\", \"mask\": \"";
-    for (Index i = 0; i < (size + 7) / 8; ++i) out << hex(layer.mask.words()[i / 8] >> (8 * (i % 8)) & 0xFF, 2);
+    out << mask_hex(layer.mask);
     std::vector<float> first(static_cast<std::size_t>(std::min<Index>(size, 8)));
     draw(layer.weights, 0, View<float>(first.data(), {static_cast<Index>(first.size())}));
     out << "\", \"first\": [";
@@ -210,6 +236,13 @@ std::string json_of(const Ticket& ticket) {
       out << (i == 0 ? "\"" : ", \"") << hex(std::bit_cast<std::uint32_t>(first[i]), 8) << '"';
     }
     out << "]}";
+    comma = ", ";
+  }
+  out << "], \"units\": [";
+  comma = "";
+  for (const auto& units : ticket.units) {
+    out << comma << "{\"name\": " << quoted(units.name) << ", \"size\": " << units.mask.size()
+        << ", \"kept\": " << units.mask.count() << ", \"mask\": \"" << mask_hex(units.mask) << "\"}";
     comma = ", ";
   }
   out << "], \"statistics\": [";
@@ -232,10 +265,10 @@ TEST_CASE("ticket: the worked example of the specification") {
   for (const std::uint8_t byte : ticket::encode(example())) {
     for (const int digit : {byte >> 4, byte & 15}) hex += "0123456789abcdef"[digit];
   }
-  CHECK(hex == "544f4d424f4c411a010000000000ae0000000000000001012a0000000000000002000a0061637469766174696f6e04007265"
+  CHECK(hex == "544f4d424f4c411a010000000000b20000000000000001012a0000000000000002000a0061637469766174696f6e04007265"
                "6c7507006e6574776f726b07006578616d706c6501000000090066632e77656967687402040000000500000002010000009b"
-               "e8213f591830f9c7564c1206000000000000000600000000000000b106030053f90100000009006e6f726d2e6d65616e0800"
-               "62666c6f6174313602000000803f00bf53ad2ec877a8a971");
+               "e8213f591830f9c7564c1206000000000000000600000000000000b106030053f9000000000100000009006e6f726d2e6d65"
+               "616e080062666c6f6174313602000000803f00bf7bee042b47fcd321");
 }
 
 TEST_CASE("ticket: round trips") {
@@ -395,6 +428,21 @@ TEST_CASE("ticket: hostile layers") {
   CHECK(refuses_fields([](Fields& f) { f.claimed_layers = 0; }, ""));
 }
 
+TEST_CASE("ticket: hostile units") {
+  CHECK(refuses_fields(
+      [](Fields& f) {
+        f.units[0].size = 0;
+        f.units[0].kept = 0;
+      },
+      "a number outside 1 to 2^32 - 1"));
+  CHECK(refuses_fields([](Fields& f) { f.units[0].size = 0xFFFFFFFF; }, "expected at most 1073741818 more gates"));
+  CHECK(refuses_fields([](Fields& f) { f.units[0].kept = 6; }, "expected at most 5 kept gates, got 6"));
+  CHECK(refuses_fields([](Fields& f) { f.units[0].kept = 1; }, "expected 4 more bytes, got 0"));
+  CHECK(refuses_fields([](Fields& f) { f.units[0].name = ""; }, "a name of units that is empty"));
+  CHECK(refuses_fields([](Fields& f) { f.units[0].name = "w"; }, "second units or a layer of this name"));
+  CHECK(refuses_fields([](Fields& f) { f.units.push_back(f.units[0]); }, "second units or a layer of this name"));
+}
+
 TEST_CASE("ticket: hostile properties, statistics and ends") {
   using Pairs = std::vector<std::pair<std::string, std::string>>;
   const char* order = "expected properties in ascending order of their keys";
@@ -425,6 +473,7 @@ TEST_CASE("ticket: the limit of gates holds over all layers, before memory is ta
     many.layers.back().id = i;
   }
   many.claimed_layers = 3;
+  many.units.clear();
   CHECK(refusal(many.bytes(), 3 << 20) == "accepted");
   CHECK(refusal(many.bytes(), (3 << 20) - 1).find("expected at most 1048575 more gates, got 1 times 1048576") !=
         std::string::npos);
@@ -448,6 +497,7 @@ TEST_CASE("ticket: what may not be written is refused with its reason") {
   refused([](Ticket& t) { t.layers[0].weights.scale = 0; }, "layer fc.weight: a scale outside 2^-64 to 2^64");
   refused([](Ticket& t) { t.layers[0].weights.init = static_cast<WeightInit>(4); },
           "layer fc.weight: an unknown initialisation");
+  refused([](Ticket& t) { t.units.push_back({"none", Bits()}); }, "units none: a number outside 1 to 2^32 - 1");
   refused([](Ticket& t) { t.properties["a"] = std::string(65536, 'x'); }, "a property longer than 65535 bytes");
   refused([](Ticket& t) { t.statistics[0].format = ""; }, "statistics norm.mean: an unknown format");
 }

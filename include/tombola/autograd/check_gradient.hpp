@@ -72,7 +72,8 @@ double check_gradient(Context& context, std::vector<Tensor<double>> inputs, cons
   double worst = 0;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const double d = largest_difference(tape.gradient(variables[i]), numeric_gradient(inputs[i], loss));
-    if (!(d <= worst)) worst = d;
+    if (std::isnan(d)) return d;
+    worst = std::max(worst, d);
   }
   return worst;
 }

@@ -2,6 +2,7 @@
 /// GateParameter: the learned parameters of one layer's gates, and what the last backward pass left for the optimiser.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,7 @@ struct GateParameter {
   Tensor<T> slope;                  ///< dz/dtheta, where it is not just that bit
   T dz_all = T(0);                  ///< d loss / dz that all gates share (rescaling)
   Stream noise;                     ///< of the draw
+  std::uint64_t draws = 0;          ///< how many passes have drawn these gates: only the last can run backwards
   Penalty penalty = Penalty::none;
   T penalty_weight = T(0);
   Tensor<T> gradient;        ///< explicit d loss / d theta without the penalty, of earlier passes
@@ -58,6 +60,11 @@ struct GateParameter {
   const void* scale_key() const noexcept { return &dproduct; }
   const T* weight_data() const noexcept { return weight.size() == 0 ? nullptr : weight.data(); }
   const T* sigma_data() const noexcept { return sigma_mode == SigmaMode::gate ? learned_sigma.sigmas.data() : nullptr; }
+  /// After `learned_sigma.log_sigma` has changed: sigma = exp(log sigma).
+  void update_sigma() noexcept {
+    if (sigma_mode == SigmaMode::layer) sigma = std::exp(learned_sigma.log_sigma[0]);
+    for (Index i = 0; i < learned_sigma.sigmas.size(); ++i) learned_sigma.sigmas[i] = std::exp(learned_sigma.log_sigma[i]);
+  }
   void clear_gradient() noexcept {
     pending = has_gradient = false;
     dz_all = penalty_weight = T(0);

@@ -2,6 +2,8 @@
 /// Parameter: a trained weight and its gradient.
 #pragma once
 
+#include <string>
+
 #include "tombola/autograd/pass.hpp"
 
 namespace tombola::inline TOMBOLA_ISA {
@@ -13,8 +15,10 @@ struct Parameter {
   Tensor<T> gradient;  ///< d loss / d value where `has_gradient`
   Tensor<T> momentum;  ///< of the optimiser; empty until its first step
   bool has_gradient = false;
+  std::string name;
 
-  explicit Parameter(Tensor<T> initial) : value(std::move(initial)), gradient(value.shape()) {}
+  explicit Parameter(Tensor<T> initial, std::string its_name = {})
+      : value(std::move(initial)), gradient(value.shape()), name(std::move(its_name)) {}
   const Shape& shape() const noexcept { return value.shape(); }
   void clear_gradient() noexcept { has_gradient = false; }
 };
@@ -25,7 +29,7 @@ template <class T>
 Var<T> parameter_value(Pass<T>& pass, Parameter<T>& parameter) {
   if (Var<T> known = pass.shared(&parameter)) return known;
   Var<T> value = pass.alias(parameter.value, true);
-  pass.gradient_into(value, parameter.gradient, parameter.has_gradient);
+  pass.gradient_into(value, parameter.gradient, &parameter.has_gradient);
   pass.backward_step(value, [to = &parameter](Pass<T>&) { to->has_gradient = true; });
   pass.share(&parameter, value);
   return value;

@@ -24,6 +24,7 @@ struct PassOptions {
   Reading gates = Reading::binary;
   std::uint64_t seed = 0;  ///< of the noise
   std::uint32_t step = 0;  ///< draws are a function of (seed, layer, step) alone
+  bool checks_finite = false;  ///< layers throw `std::runtime_error` at their first output that is not finite
 };
 
 /// One value of a pass: what an op computed, and what arrives as its gradient.
@@ -35,7 +36,9 @@ struct Node {
   Tensor<T> gradient_storage;
   bool needs_gradient = false;
   bool has_gradient = false;
-  std::uint32_t handles = 0;  ///< how many Var refer to it
+  const bool* outside_has_gradient = nullptr;  ///< for a gradient kept outside: whether earlier passes left one to add to
+  std::uint32_t handles = 0;                   ///< how many Var, and values borrowed from this one, refer to it
+  Node* owner = nullptr;                       ///< whose elements `value` borrows, if they are another node's
 
   const Shape& shape() const noexcept { return value.shape(); }
   Index size() const noexcept { return value.size(); }
@@ -125,11 +128,13 @@ class Pass {
     node.needs_gradient = needs_gradient && records_;
     return {*this, node};
   }
-  /// A result that borrows its elements, such as another shape of an input.
-  Var<T> alias(View<const T> value, bool needs_gradient) {
+  /// A result that borrows its elements: from outside, or from another node, which is kept as long as the result.
+  Var<T> alias(View<const T> value, bool needs_gradient, Node<T>* owner = nullptr) {
     Node<T>& node = new_node();
     node.value = value;
     node.needs_gradient = needs_gradient && records_;
+    node.owner = owner;
+    if (owner != nullptr) ++owner->handles;
     return {*this, node};
   }
   /// A buffer from the pass's pool.
@@ -149,17 +154,18 @@ class Pass {
 
   /// For a backward step: where the gradient of x goes. x needs one.
   Accumulator<T> accumulate(Node<T>& x) {
-    const bool first = !std::exchange(x.has_gradient, true);
+    const bool first =
+        !std::exchange(x.has_gradient, true) && (x.outside_has_gradient == nullptr || !*x.outside_has_gradient);
     if (x.gradient.data() == nullptr) {
       x.gradient_storage = buffer(x.shape());
       x.gradient = x.gradient_storage;
     }
     return {x.gradient, first ? T(0) : T(1)};
   }
-  /// The gradient of `y` goes to memory outside of the pass, whose content it is added to where `adds`.
-  void gradient_into(const Var<T>& y, View<T> outside, bool adds) noexcept {
+  /// The gradient of `y` goes to memory outside of the pass. It is added to what is there if `*has_gradient` by then.
+  void gradient_into(const Var<T>& y, View<T> outside, const bool* has_gradient = nullptr) noexcept {
     y.node()->gradient = outside;
-    y.node()->has_gradient = adds;
+    y.node()->outside_has_gradient = has_gradient;
   }
 
   /// What `share` kept under this key, if it is still there: one value for every use of a parameter in the pass.
@@ -238,7 +244,8 @@ class Tape : public Pass<T> {
     require(dy.shape() == y.shape(), "backward: expected dy ", y.shape(), ", got ", dy.shape());
     require(y.needs_gradient(), "backward: expected a value that depends on a parameter");
     if (std::exchange(done_, true)) throw std::logic_error("backward: this tape has run backwards already");
-    std::copy_n(dy.data(), dy.size(), this->accumulate(*y.node()).into.data());
+    const Accumulator<T> start = this->accumulate(*y.node());
+    for (Index i = 0; i < dy.size(); ++i) start.into[i] = dy[i] + (start.beta == T(0) ? T(0) : start.into[i]);
     for (auto step = this->steps_.rbegin(); step != this->steps_.rend(); ++step) {
       Node<T>& result = *step->y;
       if (result.has_gradient) step->run(step->step, *this);
@@ -247,7 +254,9 @@ class Tape : public Pass<T> {
       result.gradient_storage = {};
       result.gradient = {};
       result.has_gradient = false;
-      if (result.handles == 0) result.storage = {};
+      if (result.handles != 0) continue;
+      result.storage = {};
+      if (result.owner != nullptr) --result.owner->handles;
     }
   }
 

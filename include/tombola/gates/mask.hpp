@@ -28,6 +28,23 @@ Bits mask(const GateParameter<T>& gate, Reading reading = Reading::binary) {
   return bits;
 }
 
+/// Sets gates so that every reading gives this mask: open gates relax to 1, closed ones to 0.
+/// Throws `std::invalid_argument` if the sizes differ.
+template <class T>
+void set_mask(GateParameter<T>& gate, const Bits& open) {
+  require(open.size() == gate.size(), gate.name, ": expected a mask of ", gate.size(), " gates, got ", open.size());
+  const bool gaussian = gate.kind == GateKind::gaussian;
+  for (Index i = 0; i < gate.size(); ++i) gate.theta[i] = open[i] ? T(gaussian ? 1 : 10) : T(gaussian ? 0 : -10);
+}
+
+/// The same number of open gates, in other places: a random order that the stream determines.
+inline Bits shuffled(const Bits& open, const Stream& stream) {
+  Bits other(open.size());
+  const auto order = permutation(stream, open.size());
+  for (Index i = 0; i < open.size(); ++i) other.set(i, open[order[static_cast<std::size_t>(i)]]);
+  return other;
+}
+
 /// How many gates are open under the reading, and how many are fractional when relaxed.
 template <class T>
 kernels::GateCounts counts(int threads, const GateParameter<T>& gate, Reading reading = Reading::binary) {

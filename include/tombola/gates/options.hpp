@@ -34,7 +34,8 @@ struct GateOptions {
 
 /// The gates of one layer at their start: theta_i = start + start_deviation n_i, a function of (seed, id, i).
 /// `weight` is the frozen weight that the gates multiply, borrowed as long as the gates, or empty.
-/// Throws `std::invalid_argument` for a sigma that is not positive (learned: not in [.1, 1]) or bounds that are no range.
+/// Throws `std::invalid_argument` for a sigma not in (0, 100] (learned: not in [.1, 1], or not Gaussian), bounds that are no range,
+/// a start that is not finite, or a weight of another shape.
 template <class T>
 GateParameter<T> make_gates(const GateOptions& options, std::string name, std::uint64_t seed, std::uint32_t id,
                             const Shape& shape, View<const T> weight = {}) {
@@ -43,8 +44,10 @@ GateParameter<T> make_gates(const GateOptions& options, std::string name, std::u
   require(options.sigma > 0 && options.sigma <= 100, name, ": expected a gate sigma in (0, 100], got ", options.sigma);
   require(bounds.low < bounds.high, name, ": expected gate bounds with low < high, got [", bounds.low, ", ",
           bounds.high, "]");
-  require(options.start_deviation >= 0, name, ": expected a start deviation of at least 0, got ",
-          options.start_deviation);
+  const double start = options.start.value_or(gaussian ? 0.5 : 0.0);
+  require(std::isfinite(start), name, ": expected a finite start, got ", start);
+  require(options.start_deviation >= 0 && std::isfinite(options.start_deviation), name,
+          ": expected a start deviation of at least 0, got ", options.start_deviation);
   require(gaussian || options.sigma_mode == SigmaMode::fixed, name,
           ": expected Gaussian gates for a learned sigma, got hard-concrete");
   require(weight.size() == 0 || weight.shape() == shape, name, ": expected weights ", shape, ", got ", weight.shape());
@@ -64,7 +67,6 @@ GateParameter<T> make_gates(const GateOptions& options, std::string name, std::u
 
   Tensor<float> noise(shape);
   kernels::fill_noise<kernels::NormalNoise>({seed, Purpose::gate_start, id, 0}, 0, shape.size(), noise.data());
-  const double start = options.start.value_or(gaussian ? 0.5 : 0.0);
   for (Index i = 0; i < shape.size(); ++i) {
     gate.theta[i] = std::clamp(static_cast<T>(start + options.start_deviation * static_cast<double>(noise[i])),
                                gate.low, gate.high);

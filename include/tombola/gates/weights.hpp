@@ -43,7 +43,7 @@ inline WeightInit weight_init(std::string_view name) {
   const auto found = std::find(weight_init_names.begin(), weight_init_names.end(), name);
   if (found != weight_init_names.end()) return static_cast<WeightInit>(found - weight_init_names.begin());
   std::string names;
-  for (const char* known : weight_init_names) names += (names.empty() ? "" : ", ") + std::string(known);
+  for (const char* known : weight_init_names) names.append(names.empty() ? "" : ", ").append(known);
   throw std::invalid_argument(concat("weights: expected one of ", names, ", got \"", name, "\""));
 }
 

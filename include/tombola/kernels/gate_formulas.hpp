@@ -138,8 +138,8 @@ struct HardConcreteGate {
     return V((zeta - gamma) / beta) * s * (V(T(1)) - s);
   }
   template <class V>
-  V relaxed(const V& log_alpha) const noexcept {
-    return simd::fma(simd::sigmoid(log_alpha), V(zeta - gamma), V(gamma));
+  V relaxed(const V& log_alpha) const noexcept {  // gamma + zeta = 1; written so, it is exactly 1/2 where log alpha is 0
+    return simd::fma(simd::sigmoid(log_alpha) - V(T(0.5)), V(zeta - gamma), V(T(0.5)));
   }
   template <class V>
   V penalty(Penalty penalty, const V& log_alpha, const V&) const noexcept {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
+#include <vector>
 
 #include "tombola/core/parallel.hpp"
 #include "tombola/kernels/adam.hpp"
@@ -152,12 +154,12 @@ struct GateCounts {
 };
 
 /// Counts over all gates; whole numbers, so the order does not matter.
-template <class Gate, class T>
+template <class Gate, class T, class Arch = simd::Native>
 GateCounts gate_counts(int threads, const Gate& gate, Reading reading, const T* theta, Index size) {
-  using V = simd::Batch<T>;
+  using V = simd::Batch<T, Arch>;
   std::vector<GateCounts> chunks(static_cast<std::size_t>(gate_chunks(size)));
-  detail::for_each_register<T, simd::Native>(threads, size, [&](Index i, Index count, Index chunk) {
-    const V x = gate.relaxed(detail::load_up_to<T, simd::Native>(theta + i, count));
+  detail::for_each_register<T, Arch>(threads, size, [&](Index i, Index count, Index chunk) {
+    const V x = gate.relaxed(detail::load_up_to<T, Arch>(theta + i, count));
     const std::uint64_t all = (std::uint64_t{1} << count) - 1;
     auto& sum = chunks[static_cast<std::size_t>(chunk)];
     sum.open += std::popcount(simd::bits(x > V(reading == Reading::binary ? T(0.5) : T(0))) & all);

@@ -133,8 +133,8 @@ class Gemm {
   /// The terms of one slice of k for one block of C (or, where k is split, for the slice's own sums).
   void multiply_block(Index slice, Index chunk, int worker) const noexcept {
     const Range range = slice_range(slice);
-    const Range tiles = even_part(plan_.tiles, plan_.tile_blocks, chunk % plan_.tile_blocks);
-    const Range panels = even_part(plan_.panels, plan_.panel_blocks, chunk / plan_.tile_blocks);
+    const Range tiles = even_part(plan_.tiles, plan_.tile_blocks, chunk / plan_.panel_blocks);
+    const Range panels = even_part(plan_.panels, plan_.panel_blocks, chunk % plan_.panel_blocks);
     T* own_a = workers_ + worker * this->worker();
     T* own_b = own_a + this->own_a();
     T* buffer = own_b + this->own_b();

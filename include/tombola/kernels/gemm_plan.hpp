@@ -35,10 +35,13 @@ struct GemmPlan {
 };
 
 /// The plan for c [m, n] = a [m, k] b [k, n]; none of them 0.
+#ifndef BLOCK_TILES
+#define BLOCK_TILES 27
+#endif
 template <class T, class Arch>
 GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noexcept {
   using Tile = GemmTile<T, Arch>;
-  constexpr Index enough_chunks = 16, small_chunk = Index{1} << 20, shared_elements = Index{1} << 22;
+  constexpr Index enough_chunks = 16, small_chunk = Index{1} << 20, shared_elements = Index{1} << 20;
   GemmPlan plan{};
   plan.direct_a = direct_a;
   plan.direct_b = direct_b;
@@ -53,20 +56,14 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noex
     plan.tile_blocks = plan.panel_blocks = 1;
     plan.slice = divide_up(depths, parts) * plan.depth;
   } else {
-    if (plan.tiles >= 8 * enough_chunks) {  // tall: each chunk packs its rows of A
-      plan.tile_blocks = divide_up(plan.tiles, 8);
-      plan.panel_blocks = 1;
-    } else if (plan.tiles <= 16 && plan.panels >= 16) {  // wide: each chunk packs its columns of B
-      plan.tile_blocks = 1;
-      plan.panel_blocks = std::min(plan.panels, 2 * enough_chunks);
-    } else {
-      plan.tile_blocks = divide_up(plan.tiles, 8);
-      plan.panel_blocks = divide_up(plan.panels, 8);
-      const auto chunks = [&] { return plan.tile_blocks * plan.panel_blocks; };
-      while (chunks() < enough_chunks && m * n / chunks() * k > small_chunk && chunks() < plan.tiles * plan.panels) {
-        const bool halve_rows = plan.panel_blocks == plan.panels;
-        Index& blocks = halve_rows ? plan.tile_blocks : plan.panel_blocks;
-        blocks = std::min(2 * blocks, halve_rows ? plan.tiles : plan.panels);
+    plan.tile_blocks = divide_up(plan.tiles, BLOCK_TILES);
+    plan.panel_blocks = 1;
+    const auto chunks = [&] { return plan.tile_blocks * plan.panel_blocks; };
+    while (chunks() < enough_chunks && m * n / chunks() * k > small_chunk && chunks() < plan.tiles * plan.panels) {
+      if (plan.panel_blocks < plan.panels) {
+        plan.panel_blocks = std::min(2 * plan.panel_blocks, plan.panels);
+      } else {
+        plan.tile_blocks = std::min(2 * plan.tile_blocks, plan.tiles);
       }
     }
     const Index shared = (plan.share_a() ? plan.tiles * Tile::row_stride : 0) +

@@ -32,7 +32,9 @@ struct Matrix {
 /// All axes but the last are folded into the rows.
 template <class T>
 Matrix<T> matrix(View<T> view) noexcept {
-  return {view.data(), view.shape().rows(), view.shape().last(), view.shape().last(), 1};
+  Index rows = 1;  // not Shape::rows, which has none where the last extent is 0
+  for (int axis = 0; axis + 1 < view.shape().rank(); ++axis) rows *= view.shape()[axis];
+  return {view.data(), rows, view.shape().last(), view.shape().last(), 1};
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::kernels

@@ -57,7 +57,7 @@ std::array<simd::Batch<std::uint32_t, Arch>, 4> philox_blocks(const Stream& stre
   return words;
 }
 
-/// (word + 1/2) / 2^32, in [2^-32, 1], rounded to float.
+/// (word | 1) / 2^32, in [2^-32, 1], rounded to float. `~word` gives 1 minus that, without cancellation.
 template <class Arch>
 simd::Batch<float, Arch> uniform(const simd::Batch<std::uint32_t, Arch>& word) noexcept {
   using Float = simd::Batch<float, Arch>;
@@ -66,7 +66,7 @@ simd::Batch<float, Arch> uniform(const simd::Batch<std::uint32_t, Arch>& word) n
   return simd::fma(xsimd::to_float(halved), Float(0x1p-31f), Float(0x1p-32f));
 }
 
-/// log x for normal x > 0, error below 1.5 units in the last place near 1.
+/// log x for normal x > 0, error below 1 unit in the last place.
 /// Source: S. Moshier, Cephes Mathematical Library, logf.
 template <class Arch>
 simd::Batch<float, Arch> log_positive(const simd::Batch<float, Arch>& x) noexcept {
@@ -139,7 +139,7 @@ struct LogisticNoise {
       const auto words = detail::philox_blocks<Arch>(stream, static_cast<std::uint32_t>(16 * group + b));
       for (std::size_t w = 0; w < 4; ++w) {
         const auto u = detail::uniform<Arch>(words[w]);
-        const auto v = detail::uniform<Arch>(~words[w]);  // 1 - u without cancellation
+        const auto v = detail::uniform<Arch>(~words[w]);  // 1 - u
         simd::store(out + 16 * static_cast<Index>(w) + b,
                     detail::log_positive<Arch>(u) - detail::log_positive<Arch>(v));
       }

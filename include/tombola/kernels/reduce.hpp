@@ -39,7 +39,7 @@ double reduce(int threads, Workspace& scratch, Index size, const F& f, const X*.
 template <class T, class Arch = simd::Native, class F, class... X>
 void reduce_rows(int threads, Index rows, Index columns, const F& f, T beta, T* sums, const X*... x) noexcept {
   constexpr Index lanes = simd::width<T, Arch>;
-  // A chunk is one cache line of columns, or more where there are few rows.
+  // A chunk is four registers of columns, or more where there are few rows.
   const Index grain = std::max<Index>(4 * lanes, reduce_grain / std::max<Index>(1, rows) / lanes * lanes);
   parallel_ranges(threads, columns, grain, [&](Range range) {
     for (Index c = range.first; c < range.last; c += lanes) {
@@ -54,7 +54,7 @@ void reduce_rows(int threads, Index rows, Index columns, const F& f, T beta, T* 
   });
 }
 
-/// sums[r] = sum_c f(x[r, c], ...) for arrays [rows, columns]: one sum per row.
+/// sums[r] = sum_c f(x[r, c], ...) for arrays [rows, columns]: one sum per row. `f` gives zero for zeros.
 template <class T, class Arch = simd::Native, class F, class... X>
 void reduce_columns(int threads, Index rows, Index columns, const F& f, T* sums, const X*... x) noexcept {
   constexpr Index lanes = simd::width<T, Arch>;

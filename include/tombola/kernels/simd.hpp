@@ -120,16 +120,6 @@ inline T sum(const Batch<T, Arch>& a) noexcept {
   return part[0];
 }
 
-/// The largest element.
-template <class T, class Arch>
-inline T largest(const Batch<T, Arch>& a) noexcept {
-  constexpr Index n = width<T, Arch>;
-  T part[static_cast<std::size_t>(n)];
-  simd::store(part, a);
-  for (Index i = 1; i < n; ++i) part[0] = part[0] < part[i] ? part[i] : part[0];
-  return part[0];
-}
-
 /// One bit per element of a comparison, element i at position i.
 template <class T, class Arch>
 inline std::uint64_t bits(const xsimd::batch_bool<T, Arch>& a) noexcept {
@@ -157,8 +147,7 @@ inline xsimd::batch_bool<T, Arch> from_bits(std::uint64_t word) noexcept {
   return xsimd::batch_bool<T, Arch>::load_unaligned(part);
 }
 
-// Functions that formulas use, for registers and for plain numbers, so that a formula is written once.
-
+// Functions that formulas use. `max` and `min` of a NaN and a number are one of the two.
 using xsimd::abs;
 using xsimd::erf;
 using xsimd::exp;
@@ -169,7 +158,7 @@ using xsimd::select;
 using xsimd::sqrt;
 using xsimd::tanh;
 
-/// The elements of another type, widened where needed: four floats to four doubles, say.
+/// As many floats as a register holds T, converted to T.
 template <class T, class Arch = Native>
 inline Batch<T, Arch> load_floats(const float* p) noexcept {
   if constexpr (std::is_same_v<T, float>) {
@@ -187,10 +176,11 @@ inline Batch<T, Arch> sigmoid(const Batch<T, Arch>& a) noexcept {
   return Batch<T, Arch>(T(1)) / (Batch<T, Arch>(T(1)) + xsimd::exp(-a));
 }
 
-/// min(max(a, low), high).
+/// min(max(a, low), high); NaN stays NaN.
 template <class T, class Arch>
 inline Batch<T, Arch> clamp(const Batch<T, Arch>& a, T low, T high) noexcept {
-  return xsimd::min(xsimd::max(a, Batch<T, Arch>(low)), Batch<T, Arch>(high));
+  // x86 gives the second operand where either is NaN.
+  return xsimd::min(Batch<T, Arch>(high), xsimd::max(Batch<T, Arch>(low), a));
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::simd

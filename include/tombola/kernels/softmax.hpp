@@ -15,12 +15,12 @@ namespace detail {
 
 inline Index softmax_grain(Index columns) noexcept { return std::max<Index>(1, 8192 / std::max<Index>(1, columns)); }
 
-/// p_c = exp(x_c - max x), and their sum; `log_scale` receives max x + log sum. The padding of the tail counts for nothing.
+/// p_c = exp(x_c - max x), and their sum; `top` receives max x, NaN if any x is. The padding of the tail counts for nothing.
 template <class T, class Arch>
-T exponentials(Index columns, const T* x, T* p, T& log_scale) noexcept {
+T exponentials(Index columns, const T* x, T* p, T& top) noexcept {
   using V = simd::Batch<T, Arch>;
   constexpr Index lanes = simd::width<T, Arch>;
-  T top = x[0];
+  top = x[0];
   for (Index c = 1; c < columns; ++c) top = x[c] > top || std::isnan(x[c]) ? x[c] : top;
   V sum(T(0));
   for (Index c = 0; c < columns; c += lanes) {
@@ -34,9 +34,7 @@ T exponentials(Index columns, const T* x, T* p, T& log_scale) noexcept {
       sum = sum + simd::load_part<T, Arch>(p + c, count);
     }
   }
-  const T total = simd::sum(sum);
-  log_scale = top + std::log(total);
-  return total;
+  return simd::sum(sum);
 }
 
 }  // namespace detail
@@ -46,8 +44,8 @@ template <class T, class Arch = simd::Native>
 void softmax(int threads, Index rows, Index columns, const T* x, T* p) noexcept {
   parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {
     for (Index r = range.first; r < range.last; ++r) {
-      T log_scale;
-      const T total = detail::exponentials<T, Arch>(columns, x + r * columns, p + r * columns, log_scale);
+      T top;
+      const T total = detail::exponentials<T, Arch>(columns, x + r * columns, p + r * columns, top);
       for (Index c = 0; c < columns; ++c) p[r * columns + c] /= total;
     }
   });
@@ -66,22 +64,23 @@ void softmax_backward(int threads, Index rows, Index columns, const T* p, const 
 }
 
 /// losses[r] = -sum_c q_c log softmax(x[r])_c with q = (1 - smoothing) onehot(labels[r]) + smoothing / columns, and
-/// p = softmax(x).  x, p [rows, columns]; labels in [0, columns).
+/// p = softmax(x).  x, p [rows, columns], p not x; labels in [0, columns). Logits of -infinity are fine without smoothing.
 template <class T, class Arch = simd::Native, class Label>
 void cross_entropy(int threads, Index rows, Index columns, const T* x, const Label* labels, T smoothing, T* losses,
                    T* p) noexcept {
   parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {
     for (Index r = range.first; r < range.last; ++r) {
       const T* row = x + r * columns;
-      T log_scale;
-      const T total = detail::exponentials<T, Arch>(columns, row, p + r * columns, log_scale);
-      T mean = T(0);
+      T top;
+      const T total = detail::exponentials<T, Arch>(columns, row, p + r * columns, top);
+      T mean = T(0);  // of x - top: what the logits have in common costs no accuracy
       for (Index c = 0; c < columns; ++c) {
         p[r * columns + c] /= total;
-        mean += row[c];
+        mean += row[c] - top;
       }
       mean /= static_cast<T>(columns);
-      losses[r] = log_scale - (T(1) - smoothing) * row[static_cast<Index>(labels[r])] - smoothing * mean;
+      const T at_label = row[static_cast<Index>(labels[r])] - top;
+      losses[r] = std::log(total) - (T(1) - smoothing) * at_label - (smoothing == T(0) ? T(0) : smoothing * mean);
     }
   });
 }

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "tombola/nn/check_finite.hpp"
 #include "tombola/nn/weight_sources.hpp"
 #include "tombola/ops/linear.hpp"
 #include "tombola/ops/scale.hpp"
@@ -33,7 +34,9 @@ struct Linear {
     require(x.shape().rank() >= 1 && x.shape().last() == in, name, ": expected x [..., ", in, "], got ", x.shape());
     const auto [w, s] = weight(x.pass());
     Var<T> y = linear(x, w);
-    return s ? scale(y, s) : y;
+    if (s) y = scale(y, s);
+    if (x.pass().options().checks_finite) check_finite(name, y);
+    return y;
   }
   auto members() { return std::tie(weight); }
 

@@ -15,7 +15,7 @@ namespace tombola::inline TOMBOLA_ISA::nn {
 template <class T = float, class Model>
 std::string summary(Model& model) {
   std::ostringstream table;
-  Index frozen = 0, trained = 0, gates = 0, unnamed = 0;
+  Index frozen = 0, trained = 0, gates = 0;
   const auto line = [&table](const std::string& name, const char* kind, const Shape& shape, Index& total) {
     table << std::left << std::setw(20) << name << std::setw(10) << kind << std::setw(16) << to_string(shape)
           << std::right << std::setw(12) << shape.size() << '\n';
@@ -28,7 +28,7 @@ std::string summary(Model& model) {
     } else if constexpr (std::is_same_v<Leaf, GateParameter<T>>) {
       line(leaf.name, "gates", leaf.shape(), gates);
     } else if constexpr (std::is_same_v<Leaf, Parameter<T>>) {
-      line(concat("parameter ", unnamed++), "trained", leaf.shape(), trained);
+      line(leaf.name, "trained", leaf.shape(), trained);
     }
   });
   table << "frozen weights " << frozen << ", trained weights " << trained << ", gates " << gates << '\n';

@@ -74,12 +74,10 @@ struct Gated {
 /// A weight that is trained, beginning as the seed drew it: the dense twin.
 template <class T>
 struct Trained {
-  std::string name;
   Parameter<T> weight;
 
-  Trained(Init& init, const std::string& layer, const Shape& shape, Index fan_in, Index fan_out)
-      : name(layer),
-        weight(Tensor<T>(shape)) {
+  Trained(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
+      : weight(Tensor<T>(shape), name) {
     draw(init.draw(fan_in, fan_out), 0, weight.value.view());
   }
   GatedWeight<T> operator()(Pass<T>& pass) { return {parameter_value(pass, weight), {}}; }
@@ -89,18 +87,16 @@ struct Trained {
 /// A trained weight under learned gates.
 template <class T>
 struct Joint {
-  std::string name;
   Parameter<T> weight;
   GateParameter<T> gate;
   Rescale rescale;
 
-  Joint(Init& init, const std::string& layer, const Shape& shape, Index fan_in, Index fan_out)
-      : name(layer),
-        weight(Tensor<T>(shape)),
+  Joint(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
+      : weight(Tensor<T>(shape), name),
         rescale(init.rescale) {
     const FrozenWeights origin = init.draw(fan_in, fan_out);
     draw(origin, 0, weight.value.view());
-    gate = gates::make_gates<T>(init.gates, layer, init.seed, origin.id, shape);
+    gate = gates::make_gates<T>(init.gates, name, init.seed, origin.id, shape);
   }
   GatedWeight<T> operator()(Pass<T>& pass) {
     auto [z, scale] = gated_weight(pass, gate, rescale);

@@ -24,7 +24,7 @@ struct Elu {
 /// y = x where x >= 0, else alpha (exp(x) - 1), elementwise.  dx += dy (1 or y + alpha); the slope at 0 is alpha.
 /// Source: Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by ELUs", ICLR 2016.
 template <class T>
-Var<T> elu(const Var<T>& x, T alpha = T(1)) {
+Var<T> elu(const Var<T>& x, std::type_identity_t<T> alpha = T(1)) {
   return unary(x, detail::Elu<T>{alpha});
 }
 

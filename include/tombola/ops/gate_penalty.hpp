@@ -12,7 +12,7 @@ namespace tombola::inline TOMBOLA_ISA {
 /// the optimiser adds in its own pass. The paper's lambda (a sum); for the mean over N gates, give lambda / N.
 /// Throws `std::invalid_argument` if lambda is negative or not finite. Source: arXiv 2603.08914.
 template <class T>
-Var<T> gate_penalty(Pass<T>& pass, std::span<GateParameter<T>* const> layers, Penalty penalty,
+Var<T> gate_penalty(Pass<T>& pass, std::type_identity_t<std::span<GateParameter<T>* const>> layers, Penalty penalty,
                     std::type_identity_t<T> lambda) {
   require(lambda >= T(0) && std::isfinite(lambda), "gate_penalty: expected a lambda of at least 0, got ", lambda);
   Var<T> y = pass.result({}, true);

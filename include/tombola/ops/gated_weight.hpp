@@ -32,8 +32,9 @@ T rescale_factor(Index n, double sum) noexcept {
 /// d loss / dz of every gate in a group, from ds: ds/dS = -s / (2 S), zero where the max holds.
 template <class T>
 T rescale_slope(Index n, T s, T ds) noexcept {
+  if (s >= rescale_factor<T>(n, 1.0)) return T(0);
   const double sum = static_cast<double>(n) / (static_cast<double>(s) * static_cast<double>(s));
-  return sum > 1.0 ? static_cast<T>(-static_cast<double>(s) * static_cast<double>(ds) / (2 * sum)) : T(0);
+  return static_cast<T>(-static_cast<double>(s) * static_cast<double>(ds) / (2 * sum));
 }
 
 /// After backward: what the factor's gradient adds to every gate's.
@@ -89,17 +90,21 @@ double read_gates(Pass<T>& pass, GateParameter<T>& gate, bool keeps_draw, Var<T>
 /// z w (or z where the gates have no weight), with the shape of the gates, and the rescaling factor. z is drawn anew for each
 /// pass, as the pass's options say, and is the same for every use in it.
 /// dtheta += (dproduct w) dz/dtheta, left with the gates for the optimiser. Borrows the gates as long as the pass.
-/// Throws `std::invalid_argument` unless gates with `Rescale::neuron` are [out, in].
+/// Throws `std::invalid_argument` unless gates with `Rescale::neuron` are [out, in] and all uses in a pass rescale alike.
+/// The backward pass throws `std::logic_error` if another pass has drawn the gates since.
 template <class T>
 GatedWeight<T> gated_weight(Pass<T>& pass, GateParameter<T>& gate, Rescale rescale = Rescale::none) {
   require(rescale != Rescale::neuron || gate.shape().rank() == 2, gate.name,
           ": expected gates [out, in] to rescale each neuron, got ", gate.shape());
-  if (Var<T> known = pass.shared(gate.value_key())) return {known, pass.shared(gate.scale_key())};
-
+  const Index groups = rescale == Rescale::neuron ? gate.shape()[0] : 1;
   const bool learns = pass.records() && pass.options().gates == Reading::sampled;
+  if (Var<T> known = pass.shared(gate.value_key())) {
+    Var<T> scale = pass.shared(gate.scale_key());
+    if (rescale == Rescale::none ? !scale : scale && scale.shape() == Shape{groups}) return {known, scale};
+    require(!learns, gate.name, ": expected one way of rescaling for all uses in a pass");  // else it is read again
+  }
   if (learns) gates::make_explicit(pass.threads(), gate);  // what an earlier pass left
   GatedWeight<T> result{pass.result(gate.shape(), learns), {}};
-  const Index groups = rescale == Rescale::neuron ? gate.shape()[0] : 1;
   Tensor<T> z = rescale == Rescale::neuron ? pass.buffer(gate.shape()) : Tensor<T>();
   const double sum = detail::read_gates(pass, gate, learns, result.weight, z.data());
   if (rescale != Rescale::none) {
@@ -117,8 +122,10 @@ GatedWeight<T> gated_weight(Pass<T>& pass, GateParameter<T>& gate, Rescale resca
   if (!learns) return result;
 
   if (gate.dproduct.size() != gate.size()) gate.dproduct = Tensor<T>(gate.shape());
-  pass.gradient_into(result.weight, gate.dproduct, false);
-  pass.backward_step(result.weight, [to = &gate, scale = result.scale.node()](Pass<T>& pass) {
+  pass.gradient_into(result.weight, gate.dproduct);
+  pass.backward_step(result.weight, [to = &gate, draw = ++gate.draws, scale = result.scale.node()](Pass<T>& pass) {
+    if (to->draws != draw)
+      throw std::logic_error(concat(to->name, ": expected backward before the gates are drawn again"));
     to->pending = true;
     to->dproduct_is_dz = false;
     if (scale != nullptr && scale->has_gradient) detail::add_rescale_gradient(pass, *to, *scale);

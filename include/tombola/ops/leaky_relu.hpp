@@ -24,7 +24,7 @@ struct LeakyRelu {
 /// y = x where x >= 0, else a x, elementwise.  dx += dy (1 or a); the slope at 0 is a.
 /// Source: Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic models", ICML 2013.
 template <class T>
-Var<T> leaky_relu(const Var<T>& x, T a = T(0.01)) {
+Var<T> leaky_relu(const Var<T>& x, std::type_identity_t<T> a = T(0.01)) {
   return unary(x, detail::LeakyRelu<T>{a});
 }
 

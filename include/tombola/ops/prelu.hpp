@@ -10,7 +10,7 @@ namespace tombola::inline TOMBOLA_ISA {
 /// y = x where x >= 0, else a x, with a frozen slope a.  dx += dy (1 or a); the slope at 0 is a.
 /// Source: He et al., "Delving deep into rectifiers", ICCV 2015.
 template <class T>
-Var<T> prelu(const Var<T>& x, T a = T(0.25)) {
+Var<T> prelu(const Var<T>& x, std::type_identity_t<T> a = T(0.25)) {
   return leaky_relu(x, a);
 }
 

@@ -13,7 +13,7 @@ template <class T>
 Var<T> reshape(const Var<T>& x, const Shape& shape) {
   Pass<T>& pass = x.pass();
   if (!pass.records()) return pass.input(Tensor<T>::copy_of(x.value().reshape(shape)));  // x may be dropped before y
-  Var<T> y = pass.alias(x.value().reshape(shape), x.needs_gradient());
+  Var<T> y = pass.alias(x.value().reshape(shape), x.needs_gradient(), x.node());
   pass.backward_step(y, [x = x.node(), y = y.node()](Pass<T>& pass) {
     const auto dx = pass.accumulate(*x);
     kernels::map_accumulate(

@@ -82,8 +82,7 @@ class Adam {
     constants.high = std::log(LearnedSigma<T>::largest);
     kernels::adam(context_->threads(), constants, gradient.size(), gradient.data(), learned.log_sigma.data(),
                   learned.m.data(), learned.v.data());
-    if (gate.sigma_mode == SigmaMode::layer) gate.sigma = std::exp(learned.log_sigma[0]);
-    for (Index i = 0; i < learned.sigmas.size(); ++i) learned.sigmas[i] = std::exp(learned.log_sigma[i]);
+    gate.update_sigma();
   }
 
   Context* context_;

@@ -43,6 +43,12 @@ struct Layer {
   std::uint64_t weights_hash = 0;  ///< hash_weights of all weights at the search
 };
 
+/// A mask over something else than single weights: the neurons, channels, heads or inputs of a structured network.
+struct Units {
+  std::string name;  ///< unique, also among the layers
+  Bits mask;         ///< 1 to 2^32 - 1 bits, true where the unit is kept
+};
+
 /// Numbers that cannot be drawn from the seed, such as the running mean of a normalisation.
 struct Statistics {
   std::string name;                   ///< unique
@@ -55,6 +61,7 @@ struct Ticket {
   std::uint64_t seed = 0;
   std::map<std::string, std::string> properties;  ///< network, activation, rescale, input.mean, input.std, ...
   std::vector<Layer> layers;
+  std::vector<Units> units;
   std::vector<Statistics> statistics;
   Version version = format_version;  ///< of the file that it was read from; `encode` writes format_version
 };
@@ -77,8 +84,8 @@ inline bool printable(std::string_view text) noexcept {
 }
 inline bool is_name(std::string_view text) noexcept { return !text.empty() && printable(text); }
 
-/// What is wrong with the layers, or "".
-inline std::string fault_of_layers(const Ticket& ticket) {
+/// What is wrong with the layers and units, or "".
+inline std::string fault_of_masks(const Ticket& ticket) {
   if (ticket.layers.empty()) return "no layers";
   std::set<std::string_view> names;
   std::set<std::uint32_t> ids;
@@ -101,6 +108,14 @@ inline std::string fault_of_layers(const Ticket& ticket) {
     if (layer.mask.size() > left) return fault("more than 2^34 gates in all");
     left -= layer.mask.size();
   }
+  for (const Units& units : ticket.units) {
+    if (!is_name(units.name)) return "a name of units that is empty or not printable ASCII";
+    const auto fault = [&](const char* what) { return concat("units ", units.name, ": ", what); };
+    if (!names.insert(units.name).second) return fault("second units or a layer of this name");
+    if (units.mask.size() < 1 || units.mask.size() >= Index{1} << 32) return fault("a number outside 1 to 2^32 - 1");
+    if (units.mask.size() > left) return fault("more than 2^34 gates in all");
+    left -= units.mask.size();
+  }
   return {};
 }
 
@@ -119,7 +134,23 @@ inline std::string fault_of(const Ticket& ticket) {
     if (statistics.format != "bfloat16" && statistics.format != "float16") return fault("an unknown format");
     if (statistics.values.size() > 0xFFFFFFFF) return fault("more than 2^32 - 1 values");
   }
-  return fault_of_layers(ticket);
+  return fault_of_masks(ticket);
+}
+
+inline void write_mask(Writer& writer, const Bits& mask) {
+  const Bytes code = encode_mask(mask);
+  writer.little(static_cast<std::uint64_t>(mask.count()));
+  writer.little(static_cast<std::uint64_t>(code.size()));
+  writer.bytes(code);
+}
+
+inline Bits read_mask(Reader& reader, std::uint64_t size) {
+  const auto kept = reader.little<std::uint64_t>();
+  reader.check(kept <= size, concat("at most ", size, " kept gates"), kept);
+  const auto bytes = reader.little<std::uint64_t>();
+  const std::uint64_t begin = reader.offset();
+  Reader code(reader.bytes(bytes), reader.name(), begin);
+  return decode_mask(code, static_cast<Index>(size), static_cast<Index>(kept));
 }
 
 inline void write_layer(Writer& writer, const Layer& layer) {
@@ -130,10 +161,7 @@ inline void write_layer(Writer& writer, const Layer& layer) {
   writer.little(layer.weights.id);
   writer.little(layer.weights.scale);
   writer.little(layer.weights_hash);
-  const Bytes mask = encode_mask(layer.mask);
-  writer.little(static_cast<std::uint64_t>(layer.mask.count()));
-  writer.little(static_cast<std::uint64_t>(mask.size()));
-  writer.bytes(mask);
+  write_mask(writer, layer.mask);
 }
 
 /// `left`: how many gates the layer may have.
@@ -157,13 +185,16 @@ inline Layer read_layer(Reader& reader, std::uint64_t seed, std::uint64_t left) 
   const auto id = reader.little<std::uint32_t>();
   layer.weights = {seed, id, static_cast<WeightInit>(init), reader.little<float>()};
   layer.weights_hash = reader.little<std::uint64_t>();
-  const auto kept = reader.little<std::uint64_t>();
-  reader.check(kept <= size, concat("at most ", size, " kept gates"), kept);
-  const auto bytes = reader.little<std::uint64_t>();
-  const std::uint64_t begin = reader.offset();
-  Reader mask(reader.bytes(bytes), reader.name(), begin);
-  layer.mask = decode_mask(mask, static_cast<Index>(size), static_cast<Index>(kept));
+  layer.mask = read_mask(reader, size);
   return layer;
+}
+
+/// `left`: how many gates they may have.
+inline Units read_units(Reader& reader, std::uint64_t left) {
+  std::string name = reader.string();
+  const auto size = reader.little<std::uint32_t>();
+  reader.check(size <= left, concat("at most ", left, " more gates"), size);
+  return {std::move(name), read_mask(reader, size)};
 }
 
 inline Statistics read_statistics(Reader& reader) {
@@ -221,6 +252,12 @@ inline Bytes encode(const Ticket& ticket) {
   }
   body.little(static_cast<std::uint32_t>(ticket.layers.size()));
   for (const Layer& layer : ticket.layers) detail::write_layer(body, layer);
+  body.little(static_cast<std::uint32_t>(ticket.units.size()));
+  for (const Units& units : ticket.units) {
+    body.string(units.name);
+    body.little(static_cast<std::uint32_t>(units.mask.size()));
+    detail::write_mask(body, units.mask);
+  }
   body.little(static_cast<std::uint32_t>(ticket.statistics.size()));
   for (const Statistics& statistics : ticket.statistics) {
     body.string(statistics.name);
@@ -239,8 +276,8 @@ inline Bytes encode(const Ticket& ticket) {
   return file.take();
 }
 
-/// The ticket that `encode` wrote. `name`: the path, for messages. `limit`: how many gates it may have in all; a hostile
-/// file of a few bytes makes the reader take limit / 8 bytes of memory at most.
+/// The ticket that `encode` wrote. `name`: the path, for messages. `limit`: how many gates it may have in all, because
+/// a hostile file of a few bytes can make the reader take limit / 8 bytes of memory.
 /// Throws `std::runtime_error` "name: at byte offset: expected ..., got ..." for every other sequence of bytes.
 /// The weights are not drawn: ask `regenerates` whether they are those of the search.
 inline Ticket decode(std::span<const std::uint8_t> bytes, const std::string& name, Index limit = default_gate_limit) {
@@ -259,6 +296,10 @@ inline Ticket decode(std::span<const std::uint8_t> bytes, const std::string& nam
   for (auto count = reader.little<std::uint32_t>(); count > 0; --count) {
     ticket.layers.push_back(detail::read_layer(reader, ticket.seed, left));
     left -= static_cast<std::uint64_t>(ticket.layers.back().mask.size());
+  }
+  for (auto count = reader.little<std::uint32_t>(); count > 0; --count) {
+    ticket.units.push_back(detail::read_units(reader, left));
+    left -= static_cast<std::uint64_t>(ticket.units.back().mask.size());
   }
   for (auto count = reader.little<std::uint32_t>(); count > 0; --count) {
     ticket.statistics.push_back(detail::read_statistics(reader));
@@ -290,10 +331,11 @@ inline double entropy_bytes(const Bits& mask) {
   return (kept * std::log2(n / kept) + (n - kept) * std::log2(n / (n - kept))) / 8;
 }
 
-/// The sum over the layers.
+/// The sum over all masks.
 inline double entropy_bytes(const Ticket& ticket) {
   double sum = 0;
   for (const Layer& layer : ticket.layers) sum += entropy_bytes(layer.mask);
+  for (const Units& units : ticket.units) sum += entropy_bytes(units.mask);
   return sum;
 }
 

@@ -1,0 +1,62 @@
+/// \file
+/// Two tables on MNIST: the penalties induce-sparse and induce-decision against each other, and activations and kinds of gates.
+#include <cstdio>
+
+#include "support/experiment.hpp"
+
+namespace {
+
+using examples::Config, examples::Variation;
+
+/// Every penalty at three values of lambda around the given one.
+std::vector<Variation> penalties(const Config& base) {
+  std::vector<Variation> variations;
+  for (const char* penalty : {"sparse", "undecided", "variance", "entropy"}) {
+    for (const double factor : {1.0 / 3, 1.0, 3.0}) {
+      Config config = base;
+      config.penalty = penalty;
+      config.lambda = base.lambda * factor;
+      const std::string label = tombola::concat(penalty, ", lambda ", std::round(100 * config.lambda) / 100);
+      variations.push_back({tombola::concat("penalty-", penalty, "-", std::round(100 * config.lambda) / 100), label, config});
+    }
+  }
+  return variations;
+}
+
+/// The activations with Gaussian gates, then each with hard-concrete gates.
+std::vector<Variation> activations(const Config& base) {
+  std::vector<Variation> variations;
+  for (const char* gates : {"gaussian", "hard-concrete"}) {
+    for (const char* activation : {"relu", "leaky_relu", "prelu", "elu"}) {
+      Config config = base;
+      config.gates = gates;
+      config.activation = activation;
+      variations.push_back({tombola::concat("activation-", activation, "-", gates), tombola::concat(activation, ", ", gates), config});
+    }
+  }
+  return variations;
+}
+
+bool run(const Config& config) {
+  const examples::DataSource source = examples::find_mnist(config.data);
+  const auto first = examples::run_experiment(config.out, penalties(config), source);
+  if (!first) return false;
+  const auto second = examples::run_experiment(config.out, activations(config), source);
+  if (!second) return false;
+  const std::string tables = "## Penalties\n\n" + examples::markdown_table(*first, "penalty") + "\n## Activations and kinds of gates\n\n" +
+                             examples::markdown_table(*second, "activation, gates");
+  tombola::write_file(config.out + "/tables.md", tables);
+  std::fputs(tables.c_str(), stdout);
+  return true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Config config;
+  config.out = "runs/gate_tables";
+  return examples::experiment_main(argc, argv, "gate_tables",
+                                   "Compares, on MNIST: the four penalties at a third, once and three times --lambda; then the activations with "
+                                   "Gaussian and with hard-concrete gates. Every other option holds for all searches. Writes tables.md into --out.",
+                                   config, run);
+}

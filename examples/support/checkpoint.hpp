@@ -1,0 +1,90 @@
+/// \file
+/// Checkpoints of a search: all that a run needs to go on and end in the same bytes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tombola/gates/lambda.hpp"
+#include "tombola/nn/state.hpp"
+
+namespace examples {
+
+/// One line of history.csv.
+struct EpochRecord {
+  std::uint64_t epoch, steps;
+  double rate, lambda, loss, train_accuracy, validation_relaxed, validation_binary, pruned, fractional;
+};
+
+/// What a search is in the middle of, besides its model.
+struct SearchState {
+  std::uint64_t step = 0, optimiser_steps = 0, correct = 0, seen = 0;
+  double loss_sum = 0, lambda = 0;
+  tombola::gates::SparsityController::State controller{0, 0, false};
+  std::vector<EpochRecord> history;
+};
+
+/// Writes a checkpoint, atomically: "TOMBCKP" 1, the configuration as text, the state, the model's state, the CRC-64/XZ of all that.
+template <class Model>
+void save_checkpoint(const std::string& path, const std::string& config, const SearchState& state, Model& model) {
+  tombola::Writer writer;
+  writer.bytes(std::span(reinterpret_cast<const std::uint8_t*>("TOMBCKP\1"), 8));
+  writer.string(config);
+  for (const std::uint64_t value : {state.step, state.optimiser_steps, state.correct, state.seen}) writer.little(value);
+  for (const double value : {state.loss_sum, state.lambda, state.controller.log_lambda, state.controller.start_logit})
+    writer.little(value);
+  writer.little(static_cast<std::uint8_t>(state.controller.started));
+  writer.little(static_cast<std::uint64_t>(state.history.size()));
+  for (const EpochRecord& row : state.history) {
+    writer.little(row.epoch);
+    writer.little(row.steps);
+    for (const double value : {row.rate, row.lambda, row.loss, row.train_accuracy, row.validation_relaxed,
+                               row.validation_binary, row.pruned, row.fractional}) {
+      writer.little(value);
+    }
+  }
+  tombola::nn::write_state(writer, model);
+  writer.little(tombola::crc64(writer.written()));
+  tombola::write_file(path, writer.written());
+}
+
+/// Reads a checkpoint into a model built by the same configuration. Throws `std::runtime_error` for any other file.
+template <class Model>
+SearchState load_checkpoint(const std::string& path, const std::string& config, Model& model) {
+  const tombola::Bytes bytes = tombola::read_file(path);
+  tombola::Reader whole(bytes, path);
+  const auto body = whole.bytes(bytes.size() < 8 ? 9 : bytes.size() - 8);
+  whole.check(whole.little<std::uint64_t>() == tombola::crc64(body), "the checksum of an unaltered checkpoint",
+              "another one");
+  tombola::Reader reader(body, path);
+  const auto magic = reader.bytes(8);
+  reader.check(std::equal(magic.begin(), magic.end(), "TOMBCKP\1"), "a checkpoint", "another kind of file");
+  const std::string written = reader.string();
+  reader.check(written == config, tombola::concat("a checkpoint of the configuration ", config), written);
+
+  SearchState state;
+  for (std::uint64_t* value : {&state.step, &state.optimiser_steps, &state.correct, &state.seen})
+    *value = reader.little<std::uint64_t>();
+  for (double* value : {&state.loss_sum, &state.lambda, &state.controller.log_lambda, &state.controller.start_logit}) {
+    *value = reader.little<double>();
+  }
+  state.controller.started = reader.little<std::uint8_t>() != 0;
+  const auto rows = reader.little<std::uint64_t>();
+  reader.check(rows <= reader.remaining() / 80, tombola::concat(rows, " lines of history"),
+               tombola::concat(reader.remaining(), " bytes"));
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    EpochRecord row{};
+    row.epoch = reader.little<std::uint64_t>();
+    row.steps = reader.little<std::uint64_t>();
+    for (double* value : {&row.rate, &row.lambda, &row.loss, &row.train_accuracy, &row.validation_relaxed,
+                          &row.validation_binary, &row.pruned, &row.fractional}) {
+      *value = reader.little<double>();
+    }
+    state.history.push_back(row);
+  }
+  tombola::nn::read_state(reader, model);
+  reader.expect_end();
+  return state;
+}
+
+}  // namespace examples

@@ -1,0 +1,236 @@
+/// \file
+/// The options of a search on MNIST, from the command line and into summaries and checkpoints.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tombola/gates/names.hpp"
+#include "tombola/models/lenet.hpp"
+
+namespace examples {
+
+using tombola::Index;
+
+/// What is learned: a ticket (gates over weights as drawn), gates over loaded weights, gates and weights, or weights alone.
+enum class Mode : std::uint8_t { frozen_random, frozen_trained, joint, dense };
+inline constexpr std::array<std::string_view, 4> mode_names{"frozen-random", "frozen-trained", "joint", "dense"};
+inline constexpr std::array<std::string_view, 3> rescale_names{"none", "layer", "neuron"};
+inline constexpr std::array<std::string_view, 3> sigma_mode_names{"fixed", "layer", "gate"};
+
+/// Every option of a search. The defaults find a ticket of about 98% at 95% in LeNet-300-100.
+struct Config {
+  std::string data, out = "runs/lenet_mnist", weights;
+  int epochs = 40;
+  std::uint64_t seed = 1;
+  int replicates = 1;
+  std::string mode = "frozen-random";
+  Index batch = 128;
+  Index validation = 5000;
+  std::vector<Index> hidden{300, 100};
+  std::string activation = "relu", init = "signed_constant", rescale = "layer";
+  double scale = 0;
+  std::string gates = "gaussian", penalty = "sparse", structure = "weights";
+  double lambda = 2.5, ramp = 0, target_sparsity = 0;
+  double sigma = 0.5;
+  std::string sigma_mode = "fixed";
+  bool sigma_penalty = false, cost_in_weights = false;
+  double start = 0.5, low = -1, high = 1.25;
+  bool bounds = true;
+  double rate = 0.05, warmup = 0, smoothing = 0, weight_rate = 0.05, weight_decay = 5e-4;
+  int threads = tombola::available_threads();
+  int checkpoint_every = 5;
+  bool resume = false, quiet = false;
+
+  Mode mode_value() const { return tombola::parse_name<Mode>("--mode", mode_names, mode); }
+  bool structured() const { return structure != "weights"; }
+
+  tombola::nn::Init make_init() const {
+    using namespace tombola;
+    nn::Init made;
+    made.seed = seed;
+    made.weights = weight_init(init);
+    if (scale > 0) made.scale = static_cast<float>(scale);
+    made.gates.kind = parse_name<GateKind>("--gates", gate_kind_names, gates);
+    made.gates.sigma = sigma;
+    made.gates.sigma_mode = parse_name<SigmaMode>("--sigma-mode", sigma_mode_names, sigma_mode);
+    made.gates.sigma_through_penalty = sigma_penalty;
+    const bool gaussian = made.gates.kind == GateKind::gaussian;
+    // For hard-concrete gates start and bounds are in log alpha; the options' defaults are Gaussian.
+    if (gaussian || start != 0.5) made.gates.start = start;
+    if (!bounds) {
+      made.gates.bounds = gates::Bounds::none();
+    } else if (gaussian || low != -1 || high != 1.25) {
+      made.gates.bounds = gates::Bounds{low, high};
+    }
+    made.rescale = parse_name<Rescale>("--rescale", rescale_names, rescale);
+    return made;
+  }
+  tombola::models::LeNetOptions network(Index inputs, Index outputs) const {
+    return {.inputs = inputs,
+            .hidden = hidden,
+            .outputs = outputs,
+            .activation = {tombola::parse_name<tombola::nn::ActivationKind>("--activation",
+                                                                            tombola::nn::activation_names, activation)},
+            .unit_gates = structured(),
+            .input_gates = structure == "units+inputs",
+            .cost_in_weights = cost_in_weights};
+  }
+
+  /// What determines the result: everything but paths, threads, and how often to save.
+  nlohmann::ordered_json to_json() const {
+    nlohmann::ordered_json json{{"mode", mode},
+                                {"epochs", epochs},
+                                {"batch", batch},
+                                {"validation", validation},
+                                {"hidden", hidden},
+                                {"activation", activation},
+                                {"init", init},
+                                {"scale", scale},
+                                {"rescale", rescale},
+                                {"gates", gates},
+                                {"structure", structure},
+                                {"cost_in_weights", cost_in_weights},
+                                {"penalty", penalty},
+                                {"lambda_mean", lambda},
+                                {"ramp", ramp},
+                                {"target_sparsity", target_sparsity},
+                                {"sigma", sigma},
+                                {"sigma_mode", sigma_mode},
+                                {"sigma_penalty", sigma_penalty},
+                                {"start", start},
+                                {"bounds", bounds},
+                                {"low", low},
+                                {"high", high},
+                                {"rate", rate},
+                                {"warmup", warmup},
+                                {"smoothing", smoothing},
+                                {"weight_rate", weight_rate},
+                                {"weight_decay", weight_decay}};
+    return json;
+  }
+};
+
+template <std::size_t count>
+CLI::IsMember one_of(const std::array<std::string_view, count>& names) {
+  return CLI::IsMember(std::vector<std::string>(names.begin(), names.end()));
+}
+
+/// Declares the options on the command line.
+inline void add_options(CLI::App& app, Config& c) {
+  const std::vector<std::string> inits(tombola::weight_init_names.begin(), tombola::weight_init_names.end());
+  app.get_formatter()->column_width(36);
+  app.option_defaults()->always_capture_default();
+
+  app.add_option("--data", c.data,
+                 "folder with a data set in MNIST's format (raw or .gz); default: $TOMBOLA_DATA/mnist, else the user's "
+                 "cache that "
+                 "tools/fetch-data fills, else the subset in the repository")
+      ->group("Data")
+      ->default_str("");
+  app.add_option("--validation", c.validation, "training images, the last ones, kept for validation (0: none)")
+      ->check(CLI::Range(Index{0}, Index{1} << 31))
+      ->group("Data");
+  app.add_option("--batch", c.batch, "images in a mini-batch")
+      ->check(CLI::Range(Index{1}, Index{1} << 20))
+      ->group("Data");
+
+  app.add_option("--mode", c.mode,
+                 "frozen-random: a strong ticket, gates over weights as the seed drew them; frozen-trained: gates over "
+                 "--weights; "
+                 "joint: weights are trained too; dense: weights alone, no gates")
+      ->check(one_of(mode_names))
+      ->group("Network");
+  app.add_option("--hidden", c.hidden, "widths of the hidden layers")
+      ->delimiter(',')
+      ->check(CLI::Range(Index{1}, Index{1} << 20))
+      ->group("Network")
+      ->default_str("300,100");
+  app.add_option("--activation", c.activation, "between the layers")
+      ->check(one_of(tombola::nn::activation_names))
+      ->group("Network");
+  app.add_option("--init", c.init, "distribution of the frozen weights")->check(CLI::IsMember(inits))->group("Network");
+  app.add_option("--scale", c.scale, "its bound, constant or deviation (0: as the literature has it, from the fan-in)")
+      ->check(CLI::Range(0.0, 1e9))
+      ->group("Network");
+  app.add_option("--rescale", c.rescale, "layer outputs times sqrt(n / open gates), per layer or per neuron")
+      ->check(one_of(rescale_names))
+      ->group("Network");
+  app.add_option("--weights", c.weights, "weights.bin of another run, for frozen-trained")->group("Network");
+
+  app.add_option("--gates", c.gates, "how gates are drawn")->check(one_of(tombola::gate_kind_names))->group("Gates");
+  app.add_option("--structure", c.structure, "what a gate removes: a weight, a hidden neuron, or neurons and inputs")
+      ->check(CLI::IsMember({"weights", "units", "units+inputs"}))
+      ->group("Gates");
+  app.add_flag("--cost-in-weights", c.cost_in_weights,
+               "a structured gate counts in the penalty as the weights that it removes")
+      ->group("Gates");
+  app.add_option("--sigma", c.sigma, "width of the Gaussian noise")->check(CLI::Range(1e-3, 100.0))->group("Gates");
+  app.add_option("--sigma-mode", c.sigma_mode, "fixed, or learned per layer or per gate within [.1, 1]")
+      ->check(one_of(sigma_mode_names))
+      ->group("Gates");
+  app.add_flag("--sigma-penalty", c.sigma_penalty, "let the penalty's gradient reach a learned sigma")->group("Gates");
+  app.add_option("--start", c.start, "mean of the first mu (hard-concrete: log alpha, then default 0)")
+      ->check(CLI::Range(-100.0, 100.0))
+      ->group("Gates");
+  app.add_option("--low", c.low, "lower bound of mu (hard-concrete: of log alpha, then default -5)")
+      ->check(CLI::Range(-100.0, 100.0))
+      ->group("Gates");
+  app.add_option("--high", c.high, "upper bound of mu (hard-concrete: default 5)")
+      ->check(CLI::Range(-100.0, 100.0))
+      ->group("Gates");
+  app.add_flag("!--no-bounds", c.bounds, "do not bound mu")->group("Gates");
+
+  app.add_option("--penalty", c.penalty, "induce-sparse (sparse) or one of the readings of induce-decision")
+      ->check(one_of(tombola::penalty_names))
+      ->group("Sparsity");
+  app.add_option("--lambda", c.lambda,
+                 "weight of the mean penalty over all gates (the paper's sum: lambda / number of gates)")
+      ->check(CLI::Range(0.0, 1e6))
+      ->group("Sparsity");
+  app.add_option("--ramp", c.ramp, "share of the search over which lambda rises linearly from 0")
+      ->check(CLI::Range(0.0, 1.0))
+      ->group("Sparsity");
+  app.add_option("--target-sparsity", c.target_sparsity,
+                 "share of gates to close; a controller then chooses lambda (0: off)")
+      ->check(CLI::Range(0.0, 0.9999))
+      ->group("Sparsity");
+
+  app.add_option("--epochs", c.epochs, "passes over the training images")
+      ->check(CLI::Range(1, 1000000))
+      ->group("Search");
+  app.add_option("--seed", c.seed, "of the weights, the noise and the order")->group("Search");
+  app.add_option("--replicates", c.replicates,
+                 "searches with this many seeds from --seed on; mean and spread in summary.json")
+      ->check(CLI::Range(1, 1000))
+      ->group("Search");
+  app.add_option("--rate", c.rate, "first learning rate of the gates (Adam); follows a cosine to 0")
+      ->check(CLI::Range(0.0, 10.0))
+      ->group("Search");
+  app.add_option("--warmup", c.warmup, "share of the search over which the rate rises")
+      ->check(CLI::Range(0.0, 0.9))
+      ->group("Search");
+  app.add_option("--smoothing", c.smoothing, "label smoothing")->check(CLI::Range(0.0, 1.0))->group("Search");
+  app.add_option("--weight-rate", c.weight_rate, "first learning rate of trained weights (SGD with momentum .9)")
+      ->check(CLI::Range(0.0, 10.0))
+      ->group("Search");
+  app.add_option("--weight-decay", c.weight_decay, "of trained weights")->check(CLI::Range(0.0, 1.0))->group("Search");
+
+  app.add_option("--threads", c.threads, "processors to use; no result depends on it")
+      ->check(CLI::Range(1, 1024))
+      ->group("Run");
+  app.add_option("--out", c.out, "folder for ticket, summary, history, figures and checkpoint")->group("Run");
+  app.add_flag("--resume", c.resume, "go on from the checkpoint in --out; ends in the same bytes as an undisturbed run")
+      ->group("Run");
+  app.add_option("--checkpoint-every", c.checkpoint_every, "epochs between checkpoints")
+      ->check(CLI::Range(1, 1000000))
+      ->group("Run");
+  app.add_flag("--quiet", c.quiet, "print errors only")->group("Run");
+}
+
+}  // namespace examples

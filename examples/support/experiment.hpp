@@ -1,0 +1,90 @@
+/// \file
+/// Experiments of many searches: variations of one configuration, a line of a table each.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/replicates.hpp"
+
+namespace examples {
+
+/// One search (or its replicates) of an experiment.
+struct Variation {
+  std::string name;   ///< of its folder
+  std::string label;  ///< in the table
+  Config config;
+};
+
+struct Outcome {
+  Variation variation;
+  Json summary;
+
+  /// The number at a path of the summary; the mean where there are replicates.
+  double mean(const std::string& path) const { return entry(path, "mean"); }
+  double deviation(const std::string& path) const {
+    return summary.at(Json::json_pointer(path)).is_object() ? entry(path, "deviation") : 0.0;
+  }
+
+ private:
+  double entry(const std::string& path, const char* which) const {
+    const Json& found = summary.at(Json::json_pointer(path));
+    return found.is_object() ? found.at(which).get<double>() : found.get<double>();
+  }
+};
+
+/// Runs the variations one after the other, each in its own folder of `out`; nothing if it was interrupted.
+inline std::optional<std::vector<Outcome>> run_experiment(const std::string& out, std::vector<Variation> variations,
+                                                          const DataSource& source) {
+  make_writable_folder(out);
+  const Data data = load_data(variations.at(0).config, source);
+  const Json description = describe(data, source);
+  std::vector<Outcome> outcomes;
+  for (Variation& variation : variations) {
+    variation.config.out = out + "/" + variation.name;
+    auto summary = run_replicates(variation.config, data, description, variation.name + "  ");
+    if (!summary) return std::nullopt;
+    outcomes.push_back({std::move(variation), std::move(*summary)});
+  }
+  return outcomes;
+}
+
+/// A Markdown table of the outcomes: test accuracy under the three readings, sparsity, fractional gates, controls.
+inline std::string markdown_table(const std::vector<Outcome>& outcomes, const std::string& first_column) {
+  std::string table =
+      "| " + first_column +
+      " | sparsity | test, binary | relaxed | above zero | fractional | shuffled | reseeded | no mask |\n"
+      "|---|---|---|---|---|---|---|---|---|\n";
+  for (const Outcome& outcome : outcomes) {
+    char line[256];
+    std::snprintf(line, sizeof line, "| %s | %.2f | %.2f ± %.2f | %.2f | %.2f | %.2f | %.1f | %.1f | %.1f |\n",
+                  outcome.variation.label.c_str(), 100 * outcome.mean("/gates/sparsity"),
+                  100 * outcome.mean("/accuracy/test/binary"), 100 * outcome.deviation("/accuracy/test/binary"),
+                  100 * outcome.mean("/accuracy/test/relaxed"), 100 * outcome.mean("/accuracy/test/above_zero"),
+                  100 * outcome.mean("/gates/fractional"), 100 * outcome.mean("/accuracy/control/shuffled_mask"),
+                  100 * outcome.mean("/accuracy/control/reseeded_weights"),
+                  100 * outcome.mean("/accuracy/control/unmasked"));
+    table += line;
+  }
+  return table;
+}
+
+/// The main function of an experiment: declares the options, runs `experiment(config)` (which returns false if it was interrupted) and
+/// turns exceptions into one line and status 1.
+inline int experiment_main(int argc, char** argv, const std::string& name, const std::string& description,
+                           Config config, const std::function<bool(const Config&)>& experiment) {
+  CLI::App app(description, name);
+  add_options(app, config);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    stop_on_signals();
+    return experiment(config) ? 0 : 130;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());
+    return 1;
+  }
+}
+
+}  // namespace examples

@@ -1,0 +1,307 @@
+/// \file
+/// One search from options to files: ticket or weights, summary, history, figures.
+#pragma once
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "support/data_source.hpp"
+#include "support/figures.hpp"
+#include "support/networks.hpp"
+#include "support/progress.hpp"
+#include "support/search.hpp"
+
+namespace examples {
+
+using Json = nlohmann::ordered_json;
+
+/// Loads the data that the options name, keeps the last images for validation. Throws `std::runtime_error` for bad files.
+inline Data load_data(const Config& config, const DataSource& source) {
+  data::TrainAndTest sets = data::load_mnist(source.folder);
+  if (config.validation >= sets.train.count()) {
+    throw std::runtime_error(concat(source.folder, ": expected more than ", config.validation,
+                                    " training images (--validation), got ", sets.train.count()));
+  }
+  data::TrainAndValidation parts = data::split(sets.train, config.validation);
+  data::Statistics statistics = data::mean_and_deviation(parts.train);
+  return {std::move(parts.train), std::move(parts.validation), std::move(sets.test), std::move(statistics)};
+}
+
+/// What of the data a result depends on.
+inline Json describe(const Data& data, const DataSource& source) {
+  Crc64 crc;
+  for (const data::Images* images : {&data.train, &data.validation, &data.test}) {
+    crc.update({images->pixels.data(), static_cast<std::size_t>(images->pixels.size())});
+    crc.update({images->labels.data(), static_cast<std::size_t>(images->labels.size())});
+  }
+  return {{"train", data.train.count()},  {"validation", data.validation.count()},
+          {"test", data.test.count()},    {"classes", data.train.classes},
+          {"subset", source.is_subset},   {"crc64", concat(std::hex, crc.value())},
+          {"mean", data.statistics.mean}, {"deviation", data.statistics.deviation}};
+}
+
+/// Throws `std::runtime_error` unless files can be written into the folder, which is made if it is not there.
+inline void make_writable_folder(const std::string& folder) {
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  if (failure) throw std::runtime_error(folder + ": cannot make the folder: " + failure.message());
+  const std::string probe = folder + "/.write-test";
+  write_file(probe, "");
+  std::filesystem::remove(probe, failure);
+}
+
+inline std::string history_csv(const std::vector<EpochRecord>& history) {
+  std::string text =
+      "epoch,steps,rate,lambda_mean,loss,train_accuracy,validation_relaxed,validation_binary,sparsity,fractional\n";
+  for (const EpochRecord& row : history) {
+    char line[256];
+    std::snprintf(line, sizeof line, "%llu,%llu,%.9g,%.9g,%.9g,%.6f,%.6f,%.6f,%.6f,%.6f\n",
+                  static_cast<unsigned long long>(row.epoch), static_cast<unsigned long long>(row.steps), row.rate,
+                  row.lambda, row.loss, row.train_accuracy, row.validation_relaxed, row.validation_binary, row.pruned,
+                  row.fractional);
+    text += line;
+  }
+  return text;
+}
+
+/// The figures of a finished search, as SVG files in the folder.
+template <class Model>
+void write_figures(const std::string& folder, const std::string& subtitle, const std::vector<EpochRecord>& history,
+                   Model& model) {
+  std::vector<EpochRow> rows;
+  for (const EpochRecord& row : history)
+    rows.push_back({static_cast<double>(row.epoch), row.pruned, row.validation_binary});
+  write_file(folder + "/search.svg", search_figure(rows, subtitle));
+  const auto all = nn::gates(model);
+  if (all.empty()) return;
+  const bool gaussian = all[0]->kind == GateKind::gaussian;
+  const auto edges = gaussian ? bin_edges() : bin_edges(-5, 5);
+  std::vector<LayerRow> layers;
+  std::vector<GateHistogram> histograms;
+  for (const auto* gate : all) {
+    const Index open = gates::counts(1, *gate).open;
+    layers.push_back(
+        {gate->name, 1 - static_cast<double>(open) / static_cast<double>(gate->size()), open, gate->size()});
+    histograms.push_back({gate->name, bin_counts(gate->theta, edges)});
+  }
+  write_file(folder + "/layers.svg", layer_figure(layers, subtitle));
+  write_file(folder + "/gates.svg",
+             histogram_figure(edges, histograms, subtitle, gaussian ? 0.5 : 0.0,
+                              gaussian ? "Gate means of each layer" : "log alpha of each layer",
+                                                     gaussian ? "gate mean \u03bc" : "log \u03b1"));
+}
+
+/// The summary of one finished search (docs/summary.md says what each entry means).
+template <class Model>
+class Summary {
+ public:
+  Summary(const Config& config, const Data& data, Context& context, Model& model)
+      : config_(config),
+        context_(context),
+        model_(model),
+        validation_(data.validation,
+                    {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = context.threads()}),
+        test_(data.test,
+              {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = context.threads()}) {}
+
+  Json gates() {
+    const Index total = count(&GateParameter<float>::size), kept = open();
+    Index fractional = 0;
+    for (const auto* gate : nn::gates(model_)) fractional += gates::counts(context_.threads(), *gate).fractional;
+    return {{"total", total},
+            {"kept", kept},
+            {"sparsity", closed_share(kept, total)},
+            {"effective_kept", effective_kept(model_)},
+            {"effective_sparsity", closed_share(effective_kept(model_), total)},
+            {"fractional", total == 0 ? 0.0 : static_cast<double>(fractional) / static_cast<double>(total)}};
+  }
+  Json layers() {
+    Json rows = Json::array();
+    for (const auto* gate : nn::gates(model_)) {
+      const auto counts = gates::counts(context_.threads(), *gate);
+      const Index above = gates::counts(context_.threads(), *gate, Reading::above_zero).open;
+      rows.push_back({{"name", gate->name},
+                      {"weights", gate->size()},
+                      {"kept", counts.open},
+                      {"sparsity", closed_share(counts.open, gate->size())},
+                      {"sparsity_above_zero", closed_share(above, gate->size())},
+                      {"fractional", static_cast<double>(counts.fractional) / static_cast<double>(gate->size())},
+                      {"sigma", gate->sigma}});
+    }
+    return rows;
+  }
+  /// Reads the test set: once for the readings, and for each control.
+  template <class Build, class Prepare>
+  Json accuracy(const Build& build, const Prepare& prepare) {
+    const auto three = [](const Readings& r) {
+      return Json{{"relaxed", r.relaxed}, {"above_zero", r.above_zero}, {"binary", r.binary}};
+    };
+    Json json{{"validation", three(readings(context_, model_, validation_))},
+              {"test", three(readings(context_, model_, test_))}};
+    if (nn::gates(model_).empty()) return json;
+    const Controls c = controls(context_, build, prepare, config_.seed, binary_masks(model_), test_);
+    json["control"] = {
+        {"shuffled_mask", c.shuffled_mask}, {"reseeded_weights", c.reseeded_weights}, {"unmasked", c.unmasked}};
+    return json;
+  }
+
+ private:
+  template <class F>
+  Index count(F of) {
+    Index sum = 0;
+    for (const auto* gate : nn::gates(model_)) sum += (gate->*of)();
+    return sum;
+  }
+  Index open() {
+    Index sum = 0;
+    for (const auto* gate : nn::gates(model_)) sum += gates::counts(context_.threads(), *gate).open;
+    return sum;
+  }
+  static double closed_share(Index kept, Index total) {
+    return total == 0 ? 0.0 : 1 - static_cast<double>(kept) / static_cast<double>(total);
+  }
+
+  const Config& config_;
+  Context& context_;
+  Model& model_;
+  Evaluation validation_, test_;
+};
+
+/// How a run talks to its user, on standard error: a bar on a terminal, plain lines elsewhere, nothing when quiet.
+class Console {
+ public:
+  Console(const Config& config, std::string name, std::uint64_t steps, std::uint64_t first)
+      : quiet_(config.quiet),
+        terminal_(isatty(STDERR_FILENO) != 0 && !quiet_),
+        epochs_(config.epochs),
+        name_(std::move(name)),
+        last_estimate_(first + 50),
+        progress_(std::cerr, static_cast<long>(steps), terminal_, static_cast<long>(first)) {}
+
+  void say(const std::string& line) {
+    if (!quiet_) progress_.line(name_ + line);
+  }
+  void step(std::uint64_t step) {
+    if (quiet_) return;
+    progress_.update(static_cast<long>(step), name_ + status_);
+    if (step == last_estimate_) say("the search will take about " + duration_text(progress_.remaining()));
+  }
+  void epoch(const EpochRecord& row) {
+    char line[160];
+    std::snprintf(line, sizeof line, "epoch %llu/%d  loss %.4f  validation %.2f%%  pruned %.2f%%",
+                  static_cast<unsigned long long>(row.epoch), epochs_, row.loss, 100 * row.validation_binary,
+                  100 * row.pruned);
+    status_ = line;
+    if (!terminal_) say(status_);
+  }
+  void finish() { progress_.finish(); }
+
+ private:
+  bool quiet_, terminal_;
+  int epochs_;
+  std::string name_, status_;
+  std::uint64_t last_estimate_;
+  Progress progress_;
+};
+
+/// Searches with one kind of weights, and writes everything into the folder; an empty summary if it was interrupted.
+template <template <class> class Source>
+Json run_search(const Config& config, const Data& data, const Json& description, const std::string& folder,
+                const std::string& name) {
+  make_writable_folder(folder);
+  Context context(config.threads);
+  const models::LeNetOptions network = config.network(data.train.features(), data.train.classes);
+  const auto build = [&](std::uint64_t seed) {
+    nn::Init init = config.make_init();
+    init.seed = seed;
+    return models::LeNet<Source>(init, network);
+  };
+  const auto prepare = [&](models::LeNet<Source>& model) {
+    if (config.mode_value() == Mode::frozen_trained) load_frozen_weights(model, config.weights);
+  };
+  models::LeNet<Source> model = build(config.seed);
+  prepare(model);
+
+  const std::string checkpoint = folder + "/checkpoint.bin";
+  const std::string identity = Json{{"config", config.to_json()}, {"seed", config.seed}, {"data", description}}.dump();
+  Search<models::LeNet<Source>> search(config, data, context, model, checkpoint);
+  const bool resumes = config.resume && std::filesystem::exists(checkpoint);
+  if (resumes) search.resume(identity);
+  Console console(config, name, search.steps(), search.state().step);
+  if (resumes) console.say(concat("going on after step ", search.state().step, " of ", search.steps()));
+  if (config.resume && !resumes) console.say("no checkpoint in " + folder + ": starting anew");
+
+  const bool strong = config.mode_value() == Mode::frozen_random;
+  const std::string result = folder + (strong ? "/ticket.tombola" : "/weights.bin");
+  const auto write_result = [&] {
+    write_file(folder + "/history.csv", history_csv(search.state().history));
+    if (strong) {
+      ticket::save(ticket::make_ticket(model, ticket_properties(network, config.rescale, data.statistics)), result);
+    } else {
+      nn::save_weights(effective_weights(context, model), result);
+    }
+  };
+  const bool finished = search.run(identity, {[&](std::uint64_t step) { console.step(step); },
+                                              [&](const EpochRecord& row) { console.epoch(row); }, write_result});
+  console.finish();
+  if (!finished) {
+    console.say(concat("interrupted after step ", search.state().step, "; --resume goes on from ", checkpoint));
+    return {};
+  }
+
+  write_result();
+  Summary<models::LeNet<Source>> summary(config, data, context, model);
+  Json json{{"config", config.to_json()},
+            {"data", description},
+            {"seed", config.seed},
+            {"threads", config.threads},
+            {"isa", isa_name},
+            {"mode", config.mode},
+            {"strong_ticket", strong},
+            {"steps", search.steps()},
+            {"seconds", {{"search", search.seconds()}}},
+            {"gates", summary.gates()},
+            {"layers", summary.layers()},
+            {"accuracy", summary.accuracy(build, prepare)}};
+  const auto bytes = std::filesystem::file_size(result);
+  if (strong) {
+    const ticket::Ticket found = ticket::load(result);
+    Index weights = 0;
+    for (const auto& layer : found.layers) weights += layer.shape.size();
+    json["ticket"] = {{"bytes", bytes},
+                      {"bits_per_weight", 8 * static_cast<double>(bytes) / static_cast<double>(weights)},
+                      {"entropy_bytes", ticket::entropy_bytes(found)}};
+  } else {
+    json["weights"] = {{"bytes", bytes}};
+  }
+  write_figures(folder,
+                concat("LeNet on ", data.train.count() + data.validation.count(), " images, seed ", config.seed),
+                search.state().history, model);
+  write_file(folder + "/summary.json", json.dump(2) + "\n");
+  return json;
+}
+
+/// Chooses the model for the mode.
+inline Json run_one(const Config& config, const Data& data, const Json& description, const std::string& folder,
+                    const std::string& name) {
+  switch (config.mode_value()) {
+  case Mode::frozen_random:
+  case Mode::frozen_trained:
+    return config.structured() ? run_search<nn::Frozen>(config, data, description, folder, name)
+                               : run_search<nn::Gated>(config, data, description, folder, name);
+  case Mode::joint:
+    return config.structured() ? run_search<nn::Trained>(config, data, description, folder, name)
+                               : run_search<nn::Joint>(config, data, description, folder, name);
+  case Mode::dense:
+    return run_search<nn::Trained>(config, data, description, folder, name);
+  }
+  throw std::logic_error("run: an unknown mode");
+}
+
+}  // namespace examples

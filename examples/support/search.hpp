@@ -1,0 +1,196 @@
+/// \file
+/// The search for a ticket: the loop over epochs and batches, its checkpoints and its history.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/checkpoint.hpp"
+#include "support/config.hpp"
+#include "support/evaluate.hpp"
+
+namespace examples {
+
+/// The images of a run, and what they are normalised by: mean and deviation of all training images.
+struct Data {
+  data::Images train, validation, test;
+  data::Statistics statistics;
+};
+
+/// Set by ctrl-C and by a polite kill: the search stops at the next step, and saves a checkpoint.
+inline std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch it");
+
+inline void stop_on_signals() {
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { interrupted = true; });
+}
+
+/// What a search tells while it runs.
+struct SearchReport {
+  std::function<void(std::uint64_t step)> step;
+  std::function<void(const EpochRecord&)> epoch;
+  std::function<void()> checkpoint;  ///< called after each; writes what goes with it, such as the ticket so far
+};
+
+/// One search over a model. The model and the data outlive it.
+template <class Model>
+class Search {
+ public:
+  Search(const Config& config, const Data& data, Context& context, Model& model, std::string checkpoint_path)
+      : config_(config),
+        context_(context),
+        model_(model),
+        path_(std::move(checkpoint_path)),
+        gates_(nn::gates(model)),
+        adam_(context, gates_, {.rate = config.rate}),
+        sgd_(context, nn::parameters(model), {.rate = config.weight_rate, .weight_decay = config.weight_decay}),
+        train_(
+            data.train,
+            {.size = config.batch, .seed = config.seed, .statistics = data.statistics, .threads = context.threads()}),
+        validation_(data.validation,
+                    {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = context.threads()}),
+        penalty_(parse_name<Penalty>("--penalty", penalty_names, config.penalty)) {
+    for (const auto* gate : gates_) gate_count_ += gate->size();
+    if (config.target_sparsity > 0 && gate_count_ > 0) controller_.emplace(config.target_sparsity, 1.0);
+  }
+
+  std::uint64_t steps() const noexcept {
+    return static_cast<std::uint64_t>(config_.epochs) * static_cast<std::uint64_t>(train_.count());
+  }
+  const SearchState& state() const noexcept { return state_; }
+  double seconds() const noexcept { return seconds_; }
+
+  /// Goes on from the checkpoint. Throws `std::runtime_error` if it is not one of this configuration.
+  void resume(const std::string& identity) {
+    state_ = load_checkpoint(path_, identity, model_);
+    adam_.set_steps(state_.optimiser_steps);
+    if (controller_) controller_->restore(state_.controller);
+  }
+
+  /// Runs to the end; false if it was interrupted, after saving a checkpoint. Throws `std::runtime_error` if the loss is no longer
+  /// finite, naming step and layer; what was saved before stays.
+  bool run(const std::string& identity, const SearchReport& report) {
+    const auto batches = static_cast<std::uint64_t>(train_.count());
+    const auto began = std::chrono::steady_clock::now();
+    while (state_.step < steps()) {
+      const auto epoch = static_cast<Index>(state_.step / batches);
+      step(train_.get(epoch, static_cast<Index>(state_.step % batches)));
+      ++state_.step;
+      report.step(state_.step);
+      if (state_.step % batches == 0) {
+        end_epoch(report);
+        const bool last = state_.step == steps();
+        if (last || static_cast<int>(state_.step / batches) % config_.checkpoint_every == 0) save(identity, report);
+      }
+      if (interrupted && state_.step < steps()) {
+        save(identity, report);
+        return false;
+      }
+    }
+    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    return true;
+  }
+
+ private:
+  double progress() const noexcept { return static_cast<double>(state_.step) / static_cast<double>(steps()); }
+
+  /// Forward, backward, update: one mini-batch.
+  void step(const data::Batch<float>& batch) {
+    const PassOptions options{
+        .gates = Reading::sampled, .seed = config_.seed, .step = static_cast<std::uint32_t>(state_.step)};
+    Tape<float> tape(context_, options);
+    const Var<float> logits = model_(tape.input(batch.rows()));
+    const Var<float> loss = cross_entropy(logits, batch.labels, static_cast<float>(config_.smoothing));
+    if (!std::isfinite(loss.item())) explain(batch, options);
+    tape.backward(loss);
+
+    state_.lambda = next_lambda();
+    for (auto* gate : gates_) {  // the penalty's gradient is part of the optimiser's pass; its value is not needed
+      gate->penalty = penalty_;
+      gate->penalty_weight = static_cast<float>(state_.lambda / static_cast<double>(gate_count_));
+    }
+    adam_.set_rate(optim::cosine_rate(config_.rate, progress(), config_.warmup));
+    sgd_.set_rate(optim::cosine_rate(config_.weight_rate, progress(), config_.warmup));
+    adam_.step();
+    sgd_.step();
+    state_.optimiser_steps = adam_.steps();
+    state_.loss_sum += static_cast<double>(loss.item()) * static_cast<double>(batch.size());
+    state_.correct += static_cast<std::uint64_t>(count_correct(logits.value(), batch.labels));
+    state_.seen += static_cast<std::uint64_t>(batch.size());
+  }
+
+  double next_lambda() {
+    constexpr std::uint64_t interval = 10;  // steps between two looks of the controller
+    if (!controller_) return gates::ramped_lambda(config_.lambda, config_.ramp, progress());
+    if (state_.step % interval != 0) return state_.lambda;
+    const double lambda = controller_->update(pruned_share().first, progress(),
+                                              static_cast<double>(interval) / static_cast<double>(steps()));
+    state_.controller = controller_->state();
+    return lambda;
+  }
+
+  /// The shares of gates that are closed under the binary reading, and that are fractional when relaxed.
+  std::pair<double, double> pruned_share() const {
+    Index open = 0, fractional = 0;
+    for (const auto* gate : gates_) {
+      const auto counts = gates::counts(context_.threads(), *gate);
+      open += counts.open;
+      fractional += counts.fractional;
+    }
+    const auto total = static_cast<double>(std::max<Index>(1, gate_count_));
+    return {gate_count_ == 0 ? 0.0 : 1 - static_cast<double>(open) / total, static_cast<double>(fractional) / total};
+  }
+
+  void end_epoch(const SearchReport& report) {
+    const auto [pruned, fractional] = pruned_share();
+    const auto seen = static_cast<double>(state_.seen);
+    const std::uint64_t epoch = state_.step / static_cast<std::uint64_t>(train_.count());
+    state_.history.push_back({epoch, state_.step, optim::cosine_rate(config_.rate, progress(), config_.warmup),
+                              state_.lambda, state_.loss_sum / seen, static_cast<double>(state_.correct) / seen,
+                              accuracy(context_, model_, validation_, Reading::relaxed),
+                              accuracy(context_, model_, validation_, Reading::binary), pruned, fractional});
+    state_.loss_sum = 0;
+    state_.correct = state_.seen = 0;
+    report.epoch(state_.history.back());
+  }
+
+  void save(const std::string& identity, const SearchReport& report) {
+    save_checkpoint(path_, identity, state_, model_);
+    report.checkpoint();
+  }
+
+  /// Repeats the step's forward pass with checks, to name the layer; always throws.
+  [[noreturn]] void explain(const data::Batch<float>& batch, PassOptions options) {
+    options.checks_finite = true;
+    const std::string where = concat("step ", state_.step, ": ");
+    try {
+      Tape<float> tape(context_, options);
+      model_(tape.input(batch.rows()));
+    } catch (const std::runtime_error& error) {
+      throw std::runtime_error(where + error.what());
+    }
+    throw std::runtime_error(where + "loss: expected a finite value; all layers' outputs are finite");
+  }
+
+  const Config& config_;
+  Context& context_;
+  Model& model_;
+  std::string path_;
+  std::vector<GateParameter<float>*> gates_;
+  optim::Adam<float> adam_;
+  optim::Sgd<float> sgd_;
+  data::Batches<float> train_, validation_;
+  Penalty penalty_;
+  std::optional<gates::SparsityController> controller_;
+  Index gate_count_ = 0;
+  SearchState state_;
+  double seconds_ = 0;
+};
+
+}  // namespace examples

@@ -1,0 +1,83 @@
+"""Every bad input gives one clear line and a status that is not zero, and loses nothing that was there before."""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from program import idx, lenet_mnist, run, search, skip_unless_built, subset, tombola, write_data
+
+skip_unless_built(lenet_mnist, tombola)
+
+
+def refused(result, *parts):
+    assert result.returncode not in (0, 134, 139) and result.returncode > 0, result
+    assert len(result.stderr.strip().splitlines()) <= 3, f"more than a clear line: {result.stderr}"
+    for part in parts:
+        assert part in result.stderr + result.stdout, f"expected {part!r} in {result.stderr!r}"
+
+
+with tempfile.TemporaryDirectory() as name:
+    folder = Path(name)
+    out = folder / "out"
+    # --- options
+    refused(run(lenet_mnist, "--no-such-option", expect=None), "--no-such-option")
+    for option, value in [("--epochs", 0), ("--epochs", "many"), ("--mode", "magic"), ("--hidden", "30,0"), ("--threads", 0), ("--sigma", -1),
+                          ("--target-sparsity", 1.5), ("--activation", "step"), ("--batch", 0), ("--init", "ones"), ("--lambda", "nan"),
+                          ("--replicates", 0), ("--penalty", "l2"), ("--rescale", "maybe")]:
+        refused(search(out, option, value, expect=None), option)
+    refused(search(out, "--low", 2, expect=None), "bounds")
+    refused(search(out, "--mode", "frozen-trained", expect=None), "--weights")
+    refused(search(out, "--mode", "frozen-trained", "--weights", folder / "none.bin", expect=None), "none.bin")
+
+    # --- data
+    refused(search(out, data=folder / "nowhere", expect=None), "nowhere")
+    data = write_data(folder / "data")
+    search(out, data=data, *["--validation", 50])
+    refused(search(out, "--validation", 300, data=data, expect=None), "--validation")
+    images, labels = data / "train-images-idx3-ubyte", data / "train-labels-idx1-ubyte"
+    good = images.read_bytes(), labels.read_bytes()
+    for broken in (b"", good[0][:10], good[0][:-1], good[0] + b"x", b"\x1f\x8b" + good[0], idx([], 2**32 - 1, 2**32 - 1, 2**32 - 1)):
+        images.write_bytes(broken)
+        refused(search(out, "--validation", 50, data=data, expect=None), "train-images")
+    images.write_bytes(good[0])
+    for broken in (good[1][:-1], idx([0] * 299, 299)):
+        labels.write_bytes(broken)
+        refused(search(out, "--validation", 50, data=data, expect=None), "train-labels")
+    labels.write_bytes(good[1])
+    test_labels = data / "t10k-labels-idx1-ubyte"
+    test_labels.write_bytes(idx([9] * 50, 50))  # a class that training does not have
+    refused(search(out, "--validation", 50, data=data, expect=None), "t10k-labels")
+
+    # --- an output folder that cannot be written: a file in its place, and (not as root) no permission
+    (folder / "file").write_text("kept")
+    refused(search(folder / "file", expect=None), "file")
+    refused(search(folder / "file/sub", expect=None), "file")
+    assert (folder / "file").read_text() == "kept"
+    if os.geteuid() != 0:
+        (folder / "locked").mkdir(mode=0o500)
+        refused(search(folder / "locked", expect=None), "locked")
+
+    # --- a disk that is full: files may not grow beyond 20 kB, less than a checkpoint
+    before = {path: path.read_bytes() for path in sorted(out.iterdir())}
+    limited = ["bash", "-c", 'trap "" XFSZ; ulimit -f 20; exec "$@"', "bash", lenet_mnist, "--data", subset, "--hidden", "40,20", "--validation",
+               500, "--epochs", 1, "--quiet", "--out", out]
+    refused(run(*limited, expect=None), "checkpoint.bin", "cannot write")
+    assert {path: path.read_bytes() for path in sorted(out.iterdir())} == before, "a full disk changed files"
+
+    # --- a loss that is no longer finite: the step, the layer, and the last good ticket stay
+    refused(search(folder / "nan", "--scale", 1e18, "--rescale", "none", "--hidden", "40,20,20", expect=None), "step 0", "fc", "finite")
+
+    # --- tickets
+    ticket = out / "ticket.tombola"
+    run(tombola, "verify", ticket)
+    good_ticket = ticket.read_bytes()
+    bad = folder / "bad.tombola"
+    for broken in (b"", good_ticket[:-1], good_ticket + b"\0", good_ticket[:100] + bytes([good_ticket[100] ^ 1]) + good_ticket[101:], b"PK\3\4" * 50):
+        bad.write_bytes(broken)
+        for command in ("verify", "inspect", "eval"):
+            refused(run(tombola, command, bad, expect=None), "bad.tombola")
+    refused(run(tombola, "verify", folder / "none.tombola", expect=None), "none.tombola")
+    refused(run(tombola, "eval", ticket, "--data", subset, expect=None), "pixels")  # 28 x 28 images, a ticket for 4 x 4
+    refused(run(tombola, expect=None), "subcommand")
+    refused(run(tombola, "eval", ticket, "--data", folder / "nowhere", expect=None), "nowhere")

@@ -1,0 +1,71 @@
+"""What a search leaves behind: the documented summary, history, figures, a ticket that a fresh process evaluates to the same accuracy."""
+
+import csv
+import json
+import tempfile
+import xml.dom.minidom
+from pathlib import Path
+
+from program import lenet_mnist, run, search, skip_unless_built, subset, summary, tombola, write_data
+
+skip_unless_built(lenet_mnist, tombola)
+
+
+def share(value):
+    return isinstance(value, (int, float)) and 0 <= value <= 1
+
+
+with tempfile.TemporaryDirectory() as folder:
+    out = Path(folder, "run")
+    search(out, "--hidden", "100,30", "--epochs", "6")
+    s = summary(out)
+    for key in ("config", "data", "seed", "threads", "isa", "mode", "strong_ticket", "steps", "seconds", "gates", "layers", "accuracy", "ticket"):
+        assert key in s, key
+    assert s["strong_ticket"] is True and s["mode"] == "frozen-random" and s["seconds"]["search"] > 0
+    gates = s["gates"]
+    assert gates["total"] == 784 * 100 + 100 * 30 + 30 * 10
+    assert gates["kept"] == sum(layer["kept"] for layer in s["layers"])
+    assert abs(gates["sparsity"] - (1 - gates["kept"] / gates["total"])) < 1e-12
+    assert gates["effective_sparsity"] >= gates["sparsity"] and share(gates["fractional"])
+    for split in ("validation", "test"):
+        assert set(s["accuracy"][split]) == {"relaxed", "above_zero", "binary"}
+        assert all(share(value) for value in s["accuracy"][split].values())
+    assert s["accuracy"]["test"]["binary"] > 0.85, s["accuracy"]  # 7,000 images, 6 epochs: about 0.93
+    control = s["accuracy"]["control"]
+    assert control["shuffled_mask"] < 0.4 and control["reseeded_weights"] < 0.4, control
+    ticket = out / "ticket.tombola"
+    assert s["ticket"]["bytes"] == ticket.stat().st_size <= 1.05 * s["ticket"]["entropy_bytes"] + 512
+    assert abs(s["ticket"]["bits_per_weight"] - 8 * s["ticket"]["bytes"] / gates["total"]) < 1e-9
+
+    rows = list(csv.DictReader((out / "history.csv").open()))
+    assert len(rows) == 6 and int(rows[-1]["steps"]) == s["steps"]
+    assert abs(float(rows[-1]["sparsity"]) - gates["sparsity"]) < 1e-5
+    assert abs(float(rows[-1]["validation_binary"]) - s["accuracy"]["validation"]["binary"]) < 1e-5
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    for name in ("search.svg", "layers.svg", "gates.svg"):
+        assert xml.dom.minidom.parse(str(out / name)).documentElement.tagName == "svg"
+
+    evaluated = json.loads(run(tombola, "eval", ticket, "--data", subset, "--threads", 1).stdout)
+    assert evaluated["accuracy"] == s["accuracy"]["test"]["binary"], (evaluated, s["accuracy"])
+    inspected = json.loads(run(tombola, "inspect", "--json", ticket).stdout)
+    assert inspected["kept"] == gates["kept"] and inspected["seed"] == 1
+    assert "seed 1" in run(tombola, "inspect", ticket).stdout
+    assert "intact" in run(tombola, "verify", ticket).stdout
+
+    # Every option that changes the function of a network is in its ticket.
+    data = write_data(Path(folder, "data"))
+    for number, options in enumerate([["--activation", "gelu", "--rescale", "neuron", "--init", "kaiming_normal"], ["--rescale", "none", "--scale", 0.5],
+                                      ["--structure", "units", "--lambda", 0.1], ["--structure", "units+inputs", "--lambda", 0.1, "--activation", "elu"],
+                                      ["--gates", "hard-concrete", "--init", "glorot_uniform", "--activation", "sigmoid"]]):
+        one = Path(folder, f"variant-{number}")
+        search(one, "--validation", 30, "--epochs", 4, "--hidden", "12,9", *options, data=data)
+        evaluated = json.loads(run(tombola, "eval", one / "ticket.tombola", "--data", data).stdout)
+        assert evaluated["accuracy"] == summary(one)["accuracy"]["test"]["binary"], options
+
+    # Replicates: a folder a seed, mean and spread beside them.
+    several = Path(folder, "several")
+    search(several, "--replicates", 2, "--seed", 5, "--validation", 30, data=data)
+    whole, ones = summary(several), [summary(several / f"seed-{seed}") for seed in (5, 6)]
+    assert whole["seeds"] == [5, 6]
+    mean = sum(one["accuracy"]["test"]["binary"] for one in ones) / 2
+    assert abs(whole["accuracy"]["test"]["binary"]["mean"] - mean) < 1e-12

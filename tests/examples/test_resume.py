@@ -1,0 +1,58 @@
+"""A search that is killed, or interrupted, and resumed ends in the same bytes as one that was left alone."""
+
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from program import lenet_mnist, results, run, search, skip_unless_built, subset
+
+skip_unless_built(lenet_mnist)
+kills = int(os.environ.get("TOMBOLA_KILLS", "6"))
+options = ["--epochs", "12", "--checkpoint-every", "1", "--target-sparsity", "0.9"]
+
+
+def start(out):
+    command = [lenet_mnist, "--data", subset, "--hidden", "40,20", "--validation", "500", "--quiet", *options, "--resume", "--out", out]
+    return subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    undisturbed = Path(folder, "undisturbed")
+    began = time.monotonic()
+    search(undisturbed, *options)
+    whole = time.monotonic() - began
+
+    # The moments are random, the seed is fixed; a kill that comes after the end changes nothing.
+    moments = random.Random(1)
+    killed = Path(folder, "killed")
+    for _ in range(kills):
+        process = start(killed)
+        time.sleep(moments.uniform(0, whole))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    search(killed, *options, "--resume")
+    assert results(killed) == results(undisturbed), "kill -9 and --resume changed the result"
+
+    # ctrl-C saves a checkpoint in the middle of an epoch.
+    interrupted = Path(folder, "interrupted")
+    process = start(interrupted)
+    time.sleep(whole / 2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) in (0, 130), "ctrl-C must end the search with a checkpoint"
+    assert Path(interrupted, "checkpoint.bin").exists()
+    search(interrupted, *options, "--resume")
+    assert results(interrupted) == results(undisturbed), "ctrl-C and --resume changed the result"
+
+    # A checkpoint of another configuration, or a broken one, is refused and stays.
+    before = results(undisturbed)
+    message = search(undisturbed, *options, "--resume", "--lambda", "3.5", expect=1).stderr
+    assert "checkpoint.bin: at byte" in message and "a checkpoint of the configuration" in message, message
+    checkpoint = Path(undisturbed, "checkpoint.bin")
+    checkpoint.write_bytes(before["checkpoint.bin"][:1000])
+    message = search(undisturbed, *options, "--resume", expect=1).stderr
+    assert "checkpoint.bin" in message and "checksum" in message, message
+    assert checkpoint.stat().st_size == 1000 and Path(undisturbed, "ticket.tombola").read_bytes() == before["ticket.tombola"]

@@ -1,0 +1,107 @@
+#include "tombola/ops/arithmetic.hpp"
+
+#include "support/op.hpp"
+
+using namespace tombola;
+using namespace test_support;
+
+namespace {
+
+constexpr auto add = [](auto in) { return in[0] + in[1]; };
+constexpr auto subtract = [](auto in) { return in[0] - in[1]; };
+constexpr auto multiply = [](auto in) { return in[0] * in[1]; };
+
+template <class F>
+void for_each_op(const F& f) {
+  f("add", add);
+  f("subtract", subtract);
+  f("multiply", multiply);
+}
+
+}  // namespace
+
+TEST_CASE("arithmetic: values and gradients by hand") {
+  Context context(1);
+  const Tensor<float> a({3}, {1, -2, 3}), b({3}, {10, 20, -30}), dy({3}, {1, 2, 3});
+  const auto check = [&](const auto& op, std::initializer_list<float> y, std::initializer_list<float> da,
+                         std::initializer_list<float> db) {
+    Tape<float> tape(context);
+    const Var<float> va = tape.variable(a), vb = tape.variable(b);
+    const Var<float> vy = op(va, vb);
+    tape.backward(vy, dy);
+    CHECK(same_bits<float>(vy.value(), Tensor<float>({3}, y).view()));
+    CHECK(same_bits(tape.gradient(va), Tensor<float>({3}, da)));
+    CHECK(same_bits(tape.gradient(vb), Tensor<float>({3}, db)));
+  };
+  check([](auto& u, auto& v) { return u + v; }, {11, 18, -27}, {1, 2, 3}, {1, 2, 3});
+  check([](auto& u, auto& v) { return u - v; }, {-9, -22, 33}, {1, 2, 3}, {-1, -2, -3});
+  check([](auto& u, auto& v) { return u * v; }, {10, -40, -90}, {10, 40, -90}, {1, -4, 9});
+}
+
+TEST_CASE("arithmetic: gradients against differences") {
+  Context context(1);
+  for (const Shape& shape : {Shape{3, 5}, Shape{7, 1}, Shape{1, 1}, Shape{17, 33}, Shape{}}) {
+    CAPTURE(shape);
+    for_each_op([&](const char* name, const auto& op) {
+      CAPTURE(name);
+      const auto call = [&](auto&, auto in) { return op(in); };
+      CHECK(check_gradient(context, list(random_tensor<double>(shape, 1), random_tensor<double>(shape, 2)), call) <
+            1e-8);
+    });
+  }
+}
+
+TEST_CASE("arithmetic: both operands the same value") {
+  const Tensor<double> x = random_tensor<double>({3, 5}, 3), dy = random_tensor<double>({3, 5}, 99);
+  const auto gradient = [&](const auto& op) {
+    return std::move(run_op([&](auto in) { return op(in[0], in[0]); }, list(x.clone())).gradients[0]);
+  };
+  const Tensor<double> sum = gradient([](auto& a, auto& b) { return a + b; });
+  const Tensor<double> difference = gradient([](auto& a, auto& b) { return a - b; });
+  const Tensor<double> square = gradient([](auto& a, auto& b) { return a * b; });
+  for (Index i = 0; i < x.size(); ++i) {
+    CHECK(sum[i] == 2 * dy[i]);
+    CHECK(difference[i] == 0);
+    CHECK(square[i] == 2 * (dy[i] * x[i]));
+  }
+}
+
+TEST_CASE("arithmetic: only one operand needs a gradient; added gradients; float; threads; nothing") {
+  const Shape large{49157};  // four chunks of 16384
+  for_each_op([&](const char* name, const auto& op) {
+    CAPTURE(name);
+    const auto inputs = list(random_tensor<float>({17, 33}, 4), random_tensor<float>({17, 33}, 5));
+    check_inputs_apart(op, inputs);
+    check_added_gradients(op, inputs);
+    CHECK(float_error(op, inputs) <= 2e-7);  // one rounding
+    check_threads(op, list(random_tensor<float>(large, 6), random_tensor<float>(large, 7)));
+    CHECK(run_op(op, list(Tensor<float>({0, 3}), Tensor<float>({0, 3}))).y.shape() == Shape{0, 3});
+  });
+}
+
+TEST_CASE("arithmetic: with numbers") {
+  Context context(1);
+  const Tensor<double> x = random_tensor<double>({17, 3}, 8), dy = random_tensor<double>({17, 3}, 99);
+  const auto check = [&](const auto& op, double factor, double shift) {
+    const OpResult<double> got = run_op([&](auto in) { return op(in[0]); }, list(x.clone()));
+    for (Index i = 0; i < x.size(); ++i) {
+      CHECK(got.y[i] == std::fma(factor, x[i], shift));
+      CHECK(got.gradients[0][i] == factor * dy[i]);
+    }
+  };
+  check([](auto& v) { return affine(v, 3, -2); }, 3, -2);
+  check([](auto& v) { return v * 2.5; }, 2.5, 0);
+  check([](auto& v) { return 2.5 * v; }, 2.5, 0);
+  check([](auto& v) { return v + 7; }, 1, 7);
+  check([](auto& v) { return -v; }, -1, 0);
+}
+
+TEST_CASE("arithmetic: shapes that differ are refused") {
+  Context context(1);
+  Tape<float> tape(context);
+  const Tensor<float> a({2, 3}), b({3, 2});
+  const Var<float> va = tape.input(a), vb = tape.input(b);
+  CHECK_THROWS_WITH_AS(va + vb, "add: expected equal shapes, got [2, 3] and [3, 2]", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(va - vb, "subtract: expected equal shapes, got [2, 3] and [3, 2]", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(va * vb, "multiply: expected equal shapes, got [2, 3] and [3, 2]", std::invalid_argument);
+}

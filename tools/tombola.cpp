@@ -1,0 +1,121 @@
+/// \file
+/// tombola: what a ticket holds, whether it is intact, and how well its network does.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "support/data_source.hpp"
+#include "support/evaluate.hpp"
+#include "support/networks.hpp"
+
+namespace {
+
+using namespace tombola;  // NOLINT: a program of this library
+
+nlohmann::ordered_json describe(const ticket::Ticket& ticket) {
+  nlohmann::ordered_json layers = nlohmann::ordered_json::array(), units = nlohmann::ordered_json::array();
+  Index total = 0, kept = 0;
+  for (const auto& layer : ticket.layers) {
+    layers.push_back({{"name", layer.name},
+                      {"shape", std::vector<Index>(layer.shape.begin(), layer.shape.end())},
+                      {"init", to_string(layer.weights.init)},
+                      {"scale", layer.weights.scale},
+                      {"stream", layer.weights.id},
+                      {"weights_hash", concat(std::hex, layer.weights_hash)},
+                      {"kept", layer.mask.count()}});
+    total += layer.mask.size();
+    kept += layer.mask.count();
+  }
+  for (const auto& group : ticket.units) units.push_back({{"name", group.name}, {"units", group.mask.size()}, {"kept", group.mask.count()}});
+  return {{"version", concat(ticket.version.major, ".", ticket.version.minor, ".", ticket.version.patch)},
+          {"seed", ticket.seed},
+          {"properties", ticket.properties},
+          {"weights", total},
+          {"kept", kept},
+          {"sparsity", 1 - static_cast<double>(kept) / static_cast<double>(total)},
+          {"entropy_bytes", ticket::entropy_bytes(ticket)},
+          {"layers", layers},
+          {"units", units},
+          {"statistics", ticket.statistics.size()}};
+}
+
+int inspect(const std::string& file, bool as_json) {
+  const auto about = describe(ticket::load(file));
+  if (as_json) {
+    std::printf("%s\n", about.dump(2).c_str());
+    return 0;
+  }
+  std::printf("%s: ticket of format %s, seed %llu\n", file.c_str(), about["version"].get<std::string>().c_str(),
+              about["seed"].get<unsigned long long>());
+  for (const auto& [key, value] : about["properties"].items()) std::printf("  %-12s %s\n", key.c_str(), value.get<std::string>().c_str());
+  for (const auto& layer : about["layers"]) {
+    std::printf("  %-12s %-14s %-16s kept %lld\n", layer["name"].get<std::string>().c_str(), layer["shape"].dump().c_str(),
+                layer["init"].get<std::string>().c_str(), layer["kept"].get<long long>());
+  }
+  for (const auto& group : about["units"]) {
+    std::printf("  %-12s %lld units, kept %lld\n", group["name"].get<std::string>().c_str(), group["units"].get<long long>(),
+                group["kept"].get<long long>());
+  }
+  std::printf("kept %lld of %lld weights: %.2f%% sparse; masks hold %.0f bytes of information\n", about["kept"].get<long long>(),
+              about["weights"].get<long long>(), 100 * about["sparsity"].get<double>(), about["entropy_bytes"].get<double>());
+  return 0;
+}
+
+int verify(const std::string& file) {
+  const ticket::Ticket ticket = ticket::load(file);
+  for (const auto& layer : ticket.layers) {
+    if (!ticket::regenerates(layer)) {
+      throw std::runtime_error(concat(file, ": expected seed ", ticket.seed, " to give the weights of ", layer.name,
+                                      " that the mask was found for, got others"));
+    }
+  }
+  std::printf("%s: intact; the weights of %zu layers regenerate from seed %llu\n", file.c_str(), ticket.layers.size(),
+              static_cast<unsigned long long>(ticket.seed));
+  return 0;
+}
+
+int evaluate(const std::string& file, const std::string& folder, int threads) {
+  const ticket::Ticket ticket = ticket::load(file);
+  const examples::DataSource source = examples::find_mnist(folder);
+  const data::Images test = data::load_mnist(source.folder).test;
+  Context context(threads);
+  examples::Evaluation batches(
+      test, {.size = 1000, .shuffle = false, .statistics = examples::input_statistics(ticket), .threads = threads});
+  const double accuracy = examples::with_network(ticket, [&](auto& model) {
+    if (model.layers.front().in != test.features()) {
+      throw std::runtime_error(concat(source.folder, ": expected images of ", model.layers.front().in, " pixels, got ", test.features()));
+    }
+    return examples::accuracy(context, model, batches, Reading::binary);
+  });
+  std::printf("%s\n", nlohmann::ordered_json{{"data", source.folder}, {"images", test.count()}, {"accuracy", accuracy}}.dump().c_str());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("What a ticket (.tombola) holds, whether it is intact, and how well its network does.", "tombola");
+  app.require_subcommand(1);
+  std::string file, folder;
+  bool as_json = false;
+  int threads = available_threads();
+  auto* inspect_command = app.add_subcommand("inspect", "print seed, layers, properties and sizes");
+  auto* verify_command = app.add_subcommand("verify", "status 0 only for an intact ticket whose weights regenerate from its seed");
+  auto* eval_command = app.add_subcommand("eval", "accuracy of the ticket's network on the test images");
+  for (auto* command : {inspect_command, verify_command, eval_command}) command->add_option("FILE", file, "a ticket")->required();
+  inspect_command->add_flag("--json", as_json, "for programs");
+  eval_command->add_option("--data", folder, "folder with a data set in MNIST's format; default as for lenet_mnist");
+  eval_command->add_option("--threads", threads, "processors to use")->check(CLI::Range(1, 1024))->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (*inspect_command) return inspect(file, as_json);
+    if (*verify_command) return verify(file);
+    return evaluate(file, folder, threads);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "tombola: %s\n", error.what());
+    return 1;
+  }
+}
