@@ -20,7 +20,7 @@ struct EpochRecord {
 struct SearchState {
   std::uint64_t step = 0, optimiser_steps = 0, correct = 0, seen = 0;
   double loss_sum = 0, lambda = 0;
-  tombola::gates::SparsityController::State controller{0, 0, false};
+  tombola::gates::SparsityController::State controller;
   std::vector<EpochRecord> history;
 };
 
@@ -31,7 +31,7 @@ void save_checkpoint(const std::string& path, const std::string& config, const S
   writer.bytes(std::span(reinterpret_cast<const std::uint8_t*>("TOMBCKP\1"), 8));
   writer.string(config);
   for (const std::uint64_t value : {state.step, state.optimiser_steps, state.correct, state.seen}) writer.little(value);
-  for (const double value : {state.loss_sum, state.lambda, state.controller.log_lambda, state.controller.start_logit})
+  for (const double value : {state.loss_sum, state.lambda, state.controller.integral, state.controller.start_logit})
     writer.little(value);
   writer.little(static_cast<std::uint8_t>(state.controller.started));
   writer.little(static_cast<std::uint64_t>(state.history.size()));
@@ -65,7 +65,7 @@ SearchState load_checkpoint(const std::string& path, const std::string& config, 
   SearchState state;
   for (std::uint64_t* value : {&state.step, &state.optimiser_steps, &state.correct, &state.seen})
     *value = reader.little<std::uint64_t>();
-  for (double* value : {&state.loss_sum, &state.lambda, &state.controller.log_lambda, &state.controller.start_logit}) {
+  for (double* value : {&state.loss_sum, &state.lambda, &state.controller.integral, &state.controller.start_logit}) {
     *value = reader.little<double>();
   }
   state.controller.started = reader.little<std::uint8_t>() != 0;

@@ -121,6 +121,17 @@ CLI::IsMember one_of(const std::array<std::string_view, count>& names) {
   return CLI::IsMember(std::vector<std::string>(names.begin(), names.end()));
 }
 
+/// A number in [low, high]; unlike CLI::Range it refuses NaN.
+inline CLI::Validator within(double low, double high) {
+  return CLI::Validator(
+      [low, high](std::string& text) -> std::string {
+        double value = 0;
+        if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return {};
+        return tombola::concat("expected a number from ", low, " to ", high, ", got ", text);
+      },
+      tombola::concat("in [", low, ", ", high, "]"));
+}
+
 /// Declares the options on the command line.
 inline void add_options(CLI::App& app, Config& c) {
   const std::vector<std::string> inits(tombola::weight_init_names.begin(), tombola::weight_init_names.end());
@@ -156,7 +167,7 @@ inline void add_options(CLI::App& app, Config& c) {
       ->group("Network");
   app.add_option("--init", c.init, "distribution of the frozen weights")->check(CLI::IsMember(inits))->group("Network");
   app.add_option("--scale", c.scale, "its bound, constant or deviation (0: as the literature has it, from the fan-in)")
-      ->check(CLI::Range(0.0, 1e9))
+      ->check(within(0.0, 0x1p64))
       ->group("Network");
   app.add_option("--rescale", c.rescale, "layer outputs times sqrt(n / open gates), per layer or per neuron")
       ->check(one_of(rescale_names))
@@ -170,19 +181,19 @@ inline void add_options(CLI::App& app, Config& c) {
   app.add_flag("--cost-in-weights", c.cost_in_weights,
                "a structured gate counts in the penalty as the weights that it removes")
       ->group("Gates");
-  app.add_option("--sigma", c.sigma, "width of the Gaussian noise")->check(CLI::Range(1e-3, 100.0))->group("Gates");
+  app.add_option("--sigma", c.sigma, "width of the Gaussian noise")->check(within(1e-3, 100.0))->group("Gates");
   app.add_option("--sigma-mode", c.sigma_mode, "fixed, or learned per layer or per gate within [.1, 1]")
       ->check(one_of(sigma_mode_names))
       ->group("Gates");
   app.add_flag("--sigma-penalty", c.sigma_penalty, "let the penalty's gradient reach a learned sigma")->group("Gates");
   app.add_option("--start", c.start, "mean of the first mu (hard-concrete: log alpha, then default 0)")
-      ->check(CLI::Range(-100.0, 100.0))
+      ->check(within(-100.0, 100.0))
       ->group("Gates");
   app.add_option("--low", c.low, "lower bound of mu (hard-concrete: of log alpha, then default -5)")
-      ->check(CLI::Range(-100.0, 100.0))
+      ->check(within(-100.0, 100.0))
       ->group("Gates");
   app.add_option("--high", c.high, "upper bound of mu (hard-concrete: default 5)")
-      ->check(CLI::Range(-100.0, 100.0))
+      ->check(within(-100.0, 100.0))
       ->group("Gates");
   app.add_flag("!--no-bounds", c.bounds, "do not bound mu")->group("Gates");
 
@@ -191,14 +202,14 @@ inline void add_options(CLI::App& app, Config& c) {
       ->group("Sparsity");
   app.add_option("--lambda", c.lambda,
                  "weight of the mean penalty over all gates (the paper's sum: lambda / number of gates)")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(within(0.0, 1e6))
       ->group("Sparsity");
   app.add_option("--ramp", c.ramp, "share of the search over which lambda rises linearly from 0")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(within(0.0, 1.0))
       ->group("Sparsity");
   app.add_option("--target-sparsity", c.target_sparsity,
                  "share of gates to close; a controller then chooses lambda (0: off)")
-      ->check(CLI::Range(0.0, 0.9999))
+      ->check(within(0.0, 0.9999))
       ->group("Sparsity");
 
   app.add_option("--epochs", c.epochs, "passes over the training images")
@@ -210,16 +221,16 @@ inline void add_options(CLI::App& app, Config& c) {
       ->check(CLI::Range(1, 1000))
       ->group("Search");
   app.add_option("--rate", c.rate, "first learning rate of the gates (Adam); follows a cosine to 0")
-      ->check(CLI::Range(0.0, 10.0))
+      ->check(within(0.0, 10.0))
       ->group("Search");
   app.add_option("--warmup", c.warmup, "share of the search over which the rate rises")
-      ->check(CLI::Range(0.0, 0.9))
+      ->check(within(0.0, 0.9))
       ->group("Search");
-  app.add_option("--smoothing", c.smoothing, "label smoothing")->check(CLI::Range(0.0, 1.0))->group("Search");
+  app.add_option("--smoothing", c.smoothing, "label smoothing")->check(within(0.0, 1.0))->group("Search");
   app.add_option("--weight-rate", c.weight_rate, "first learning rate of trained weights (SGD with momentum .9)")
-      ->check(CLI::Range(0.0, 10.0))
+      ->check(within(0.0, 10.0))
       ->group("Search");
-  app.add_option("--weight-decay", c.weight_decay, "of trained weights")->check(CLI::Range(0.0, 1.0))->group("Search");
+  app.add_option("--weight-decay", c.weight_decay, "of trained weights")->check(within(0.0, 1.0))->group("Search");
 
   app.add_option("--threads", c.threads, "processors to use; no result depends on it")
       ->check(CLI::Range(1, 1024))

@@ -57,7 +57,7 @@ class Search {
                     {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = context.threads()}),
         penalty_(parse_name<Penalty>("--penalty", penalty_names, config.penalty)) {
     for (const auto* gate : gates_) gate_count_ += gate->size();
-    if (config.target_sparsity > 0 && gate_count_ > 0) controller_.emplace(config.target_sparsity, 1.0);
+    if (config.target_sparsity > 0 && gate_count_ > 0) controller_.emplace(config.target_sparsity);
   }
 
   std::uint64_t steps() const noexcept {

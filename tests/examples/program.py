@@ -31,8 +31,9 @@ def run(*command, expect=0, timeout=120, **options):
 
 def search(out, *options, expect=0, data=subset, **more):
     """A search on the subset, small unless the options say otherwise."""
-    small = ["--data", data, "--hidden", "40,20", "--validation", "500", "--epochs", "2", "--quiet"]
-    return run(lenet_mnist, *small, *options, "--out", out, expect=expect, **more)
+    small = {"--hidden": "40,20", "--validation": "500", "--epochs": "2"}
+    defaults = [part for option, value in small.items() if option not in options for part in (option, value)]
+    return run(lenet_mnist, "--data", data, "--quiet", *defaults, *options, "--out", out, expect=expect, **more)
 
 
 def summary(out):

@@ -31,6 +31,6 @@ with tempfile.TemporaryDirectory() as folder:
     # The masked weights of another mode stand for its network: as a dense network, frozen, they have the same accuracy.
     joint = Path(folder, "2")
     again = Path(folder, "again")
-    search(again, *common, "--mode", "frozen-trained", "--weights", joint / "weights.bin", "--epochs", 1, "--rate", 0, "--start", 1,
+    search(again, *common[:4], "--mode", "frozen-trained", "--weights", joint / "weights.bin", "--epochs", 1, "--rate", 0, "--start", 1,
            "--rescale", "none", data=data)
     assert summary(again)["accuracy"]["test"]["binary"] == summary(joint)["accuracy"]["test"]["binary"]

@@ -14,39 +14,31 @@ inline double ramped_lambda(double lambda, double ramp, double progress) noexcep
   return ramp <= 0 ? lambda : lambda * std::min(1.0, progress / ramp);
 }
 
-/// Leads the share of closed gates to a target by adjusting lambda. The set point rises (or falls) from where the search starts to
-/// the target over the first `rise` of the search, in the logit of the sparsity, in which equal steps are equally hard. The
-/// controller adds proportional and integral terms of the error to log lambda. Its state is two numbers, for checkpoints.
+/// Leads the share of closed gates to a target by adjusting lambda. The set point goes from where the search starts to the target
+/// over the first `rise` of the search, in the logit of the sparsity, in which equal steps are equally hard. A proportional-integral
+/// controller acts on u = asinh(lambda): nearly log lambda where lambda is large, and through zero to negative values, which open
+/// gates, where a search by itself would close more than was asked for. The state is part of a checkpoint.
 class SparsityController {
  public:
   struct State {
-    double log_lambda;
-    double start_logit;
-    bool started;
+    double integral = 0, start_logit = 0;
+    bool started = false;
   };
 
-  /// Throws `std::invalid_argument` unless 0 < target < 1, 0 < rise < 1 and lambda > 0.
-  SparsityController(double target, double first_lambda, double rise = 0.5)
-      : target_(logit(target)),
-        rise_(rise),
-        state_{std::log(first_lambda), 0, false} {
+  /// Throws `std::invalid_argument` unless 0 < target < 1 and 0 < rise < 1.
+  explicit SparsityController(double target, double rise = 0.6) : target_(target), rise_(rise) {
     require(target > 0 && target < 1, "sparsity controller: expected a target in (0, 1), got ", target);
     require(rise > 0 && rise < 1, "sparsity controller: expected a rise in (0, 1), got ", rise);
-    require(first_lambda > 0 && std::isfinite(first_lambda), "sparsity controller: expected a lambda above 0, got ",
-            first_lambda);
   }
 
-  /// The next lambda, from the sparsity now; `interval` is the share of the search since the last call.
+  /// The next lambda, from the sparsity at a share `progress` of the search; `interval` is the share since the last call.
   double update(double sparsity, double progress, double interval) noexcept {
     const double now = logit(std::clamp(sparsity, 1e-6, 1 - 1e-6));
-    if (!state_.started) {
-      state_.started = true;
-      state_.start_logit = now;
-    }
-    const double along = std::min(1.0, progress / rise_);
-    const double error = state_.start_logit + (target_ - state_.start_logit) * along - now;
-    state_.log_lambda = std::clamp(state_.log_lambda + integral_gain * error * interval, std::log(1e-4), std::log(1e4));
-    return std::exp(std::clamp(state_.log_lambda + proportional_gain * error, std::log(1e-4), std::log(1e4)));
+    if (!state_.started) state_ = {0, now, true};
+    const double left = 1 - std::min(1.0, progress / rise_);  // squared: the set point arrives without a jolt
+    const double error = logit(target_) - (logit(target_) - state_.start_logit) * left * left - now;
+    state_.integral = std::clamp(state_.integral + integral_gain * error * interval, -limit, limit);
+    return std::sinh(std::clamp(state_.integral + proportional_gain * error, -limit, limit));
   }
 
   const State& state() const noexcept { return state_; }
@@ -54,7 +46,8 @@ class SparsityController {
 
  private:
   static double logit(double p) noexcept { return std::log(p / (1 - p)); }
-  static constexpr double proportional_gain = 2, integral_gain = 40;
+  static constexpr double limit = 7;  // |lambda| <= 548
+  static constexpr double proportional_gain = 20, integral_gain = 40;
 
   double target_, rise_;
   State state_;
