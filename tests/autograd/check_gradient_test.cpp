@@ -32,9 +32,8 @@ Var<double> square_with_wrong_gradient(const Var<double>& x, double error, doubl
 
 double check_square(double error, double shift = 0) {
   Context context(1);
-  return check_gradient(context, list(random_tensor<double>({3, 5}, 1, 0.5, 1)), [=](auto&, auto in) {
-    return square_with_wrong_gradient(in[0], error, shift);
-  });
+  return check_gradient(context, list(random_tensor<double>({3, 5}, 1, 0.5, 1)),
+                        [=](auto&, auto in) { return square_with_wrong_gradient(in[0], error, shift); });
 }
 
 }  // namespace
@@ -62,7 +61,9 @@ TEST_CASE("numeric_gradient: polynomials up to the fourth degree, to rounding") 
 TEST_CASE("numeric_gradient: the error is of the order of the fourth power of the step") {
   Tensor<double> x({1}, {1});
   const auto error = [&](double h) {
-    return std::abs(numeric_gradient(x, [&] { return std::exp(x[0]); }, h)[0] - std::exp(1.0));
+    return std::abs(numeric_gradient(
+                        x, [&] { return std::exp(x[0]); }, h)[0] -
+                    std::exp(1.0));
   };
   CHECK(error(0.1) / error(0.05) == doctest::Approx(16).epsilon(0.05));
   CHECK(error(1e-3) < 1e-11);

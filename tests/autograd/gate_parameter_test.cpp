@@ -76,7 +76,8 @@ TEST_CASE("gate parameter: gradients of several passes add up until they are cle
   backward_once(context, gate, 0);
   backward_once(context, gate, 1);
   backward_once(context, gate, 2);
-  const Tensor<float> a = gradient_of(gate, weight, 0), b = gradient_of(gate, weight, 1), c = gradient_of(gate, weight, 2);
+  const Tensor<float> a = gradient_of(gate, weight, 0), b = gradient_of(gate, weight, 1),
+                      c = gradient_of(gate, weight, 2);
   Tensor<float> expected({7, 11});
   for (Index i = 0; i < expected.size(); ++i) expected[i] = (a[i] + b[i]) + c[i];
   CHECK(same_bits(gates::gradient(context, gate), expected));
@@ -129,11 +130,21 @@ TEST_CASE("gate parameter: sigma follows log sigma") {
     CHECK(sigma(3) == doctest::Approx(0.3).epsilon(1e-15));
     const Tensor<double> before = Tensor<double>::filled({1}, sigma(3));
     gate.update_sigma();
-    CHECK(sigma(3) == before[0]);  // a checkpoint, which holds log sigma alone, restores the same bits
+    CHECK(sigma(3) == before[0]);
     gate.learned_sigma.log_sigma[mode == SigmaMode::layer ? 0 : 3] = std::log(0.7);
     gate.update_sigma();
     CHECK(sigma(3) == std::exp(std::log(0.7)));
     CHECK(sigma(2) == (mode == SigmaMode::layer ? sigma(3) : before[0]));
+  }
+  // A checkpoint holds log sigma alone: it must restore the same bits.
+  for (const SigmaMode mode : {SigmaMode::layer, SigmaMode::gate}) {
+    for (int percent = 10; percent <= 100; ++percent) {
+      GateParameter<float> gate =
+          gates::make_gates<float>({.sigma = percent / 100.0, .sigma_mode = mode}, "g", 1, 2, {5});
+      const double before = sigma_of(gate, 3);
+      gate.update_sigma();
+      CHECK(sigma_of(gate, 3) == before);
+    }
   }
   GateParameter<float> fixed = gates::make_gates<float>({.sigma = 0.3}, "g", 1, 2, {5});
   Context context(1);

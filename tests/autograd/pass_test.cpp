@@ -125,7 +125,8 @@ TEST_CASE("tape: backward gives back values that no Var refers to, and keeps the
   CHECK(same_bits<float>(kept.value(), before.view()));
   const Tensor<float> gradient = tape.gradient(in);
   for (Index i = 0; i < x.size(); ++i) {  // d x^8
-    REQUIRE(static_cast<double>(gradient[i]) == doctest::Approx(8 * std::pow(static_cast<double>(x[i]), 7)).epsilon(1e-5));
+    REQUIRE(static_cast<double>(gradient[i]) ==
+            doctest::Approx(8 * std::pow(static_cast<double>(x[i]), 7)).epsilon(1e-5));
   }
 }
 
@@ -215,7 +216,8 @@ TEST_CASE("var: copies, moves and assignments count the handles") {
   CHECK(c.node()->handles == 2);
   b = c;
   CHECK(c.node()->handles == 2);
-  b = b;
+  const Var<float>& same = b;
+  b = same;
   CHECK(c.node()->handles == 2);
   b = {};
   CHECK(c.node()->handles == 1);

@@ -9,8 +9,8 @@
 #include "tombola/kernels/gate_update.hpp"
 
 using namespace tombola;
-using gates::GaussianMoments;
 using gates::gaussian_moments;
+using gates::GaussianMoments;
 
 namespace {
 
@@ -21,17 +21,27 @@ struct Point {
 // mpmath 1.3 with 40 digits, by numerical integration of the density over (-inf, 0], [0, 1], [1, inf), not by closed forms.
 constexpr Point points[] = {
     {0.5, 0.5, {0.15865525393145705, 0.15865525393145705, 0.5, 0.6826894921370859, 0.0}},
-    {-0.5, 0.5, {0.84134474606854295, 0.0013498980316300945, 0.041466658135319287, 0.15730535589982696, 0.23753887610720534}},
-    {0.25, 0.5, {0.3085375387259869, 0.066807201268858066, 0.3342448818193507, 0.62465526000515504, 0.22254773109840775}},
-    {1.25, 0.5, {0.0062096653257761352, 0.6914624612740131, 0.90210378988891108, 0.30232787340021076, -0.33453702627073094}},
+    {-0.5,
+     0.5,
+     {0.84134474606854295, 0.0013498980316300945, 0.041466658135319287, 0.15730535589982696, 0.23753887610720534}},
+    {0.25,
+     0.5,
+     {0.3085375387259869, 0.066807201268858066, 0.3342448818193507, 0.62465526000515504, 0.22254773109840775}},
+    {1.25,
+     0.5,
+     {0.0062096653257761352, 0.6914624612740131, 0.90210378988891108, 0.30232787340021076, -0.33453702627073094}},
     {0.5, 0.1, {2.8665157187919391e-7, 2.8665157187919391e-7, 0.5, 0.99999942669685624, -0.0}},
-    {0.9, 1.0, {0.18406012534675949, 0.46017216272297102, 0.64949580588195662, 0.35576771193026949, -0.13086729757825694}},
+    {0.9,
+     1.0,
+     {0.18406012534675949, 0.46017216272297102, 0.64949580588195662, 0.35576771193026949, -0.13086729757825694}},
 };
 
 }  // namespace
 
 TEST_CASE("closed forms agree with numerical integrals") {
-  for (const auto& [mu, sigma, moments] : points) {
+  for (const Point& point : points) {
+    const double mu = point.mu, sigma = point.sigma;
+    const GaussianMoments& moments = point.moments;
     CAPTURE(mu);
     CAPTURE(sigma);
     const GaussianMoments got = gaussian_moments(mu, sigma);
@@ -52,7 +62,8 @@ TEST_CASE("the figures at mu = sigma = 1/2") {
   CHECK(std::abs(half.sigma_slope) < 1e-15);
   const double mu = 0.5;
   double value = 0, slope = 0;
-  kernels::gate_penalty<kernels::GaussianGate<double>, double>(1, {}, Penalty::sparse, {1, &mu, nullptr, 0.5, nullptr}, &value);
+  kernels::gate_penalty<kernels::GaussianGate<double>, double>(1, {}, Penalty::sparse, {1, &mu, nullptr, 0.5, nullptr},
+                                                               &value);
   kernels::gate_gradient<kernels::GaussianGate<double>, double>(
       1, {}, {{1, &mu, nullptr, 0.5, nullptr}, nullptr, nullptr, nullptr, 0, Penalty::sparse, 1}, &slope);
   CHECK(std::abs(value - 0.8413) < 5e-5);
@@ -67,7 +78,9 @@ TEST_CASE_TEMPLATE_DEFINE("drawn gates have these moments", T, monte_carlo) {
   const std::vector<T> ones(size, T(1));
   std::vector<T> z(size), sigma_slope(size);
   std::vector<std::uint64_t> open((size + 63) / 64);
-  for (const auto& [mu, sigma, moments] : points) {
+  for (const Point& point : points) {
+    const double mu = point.mu, sigma = point.sigma;
+    const GaussianMoments& moments = point.moments;
     CAPTURE(mu);
     CAPTURE(sigma);
     const std::vector<T> theta(size, T(mu));
@@ -88,7 +101,9 @@ TEST_CASE_TEMPLATE_DEFINE("drawn gates have these moments", T, monte_carlo) {
     };
     const auto draw = [&](std::size_t i) { return static_cast<double>(z[i]); };
     CHECK(mean(draw).agrees_with(moments.mean));
-    CHECK(mean([&](std::size_t i) { return static_cast<double>(open[i / 64] >> (i % 64) & 1); }).agrees_with(moments.slope));
+    CHECK(mean([&](std::size_t i) {
+            return static_cast<double>(open[i / 64] >> (i % 64) & 1);
+          }).agrees_with(moments.slope));
     CHECK(mean([&](std::size_t i) { return static_cast<double>(sigma_slope[i]); }).agrees_with(moments.sigma_slope));
     // Rare events too: at sigma .1, one gate in 3.5 million is closed, and the sample may show none. The variance of one draw
     // is the expected one there.

@@ -28,7 +28,9 @@ TEST_CASE("an unknown name is refused with the names there are") {
   CHECK_THROWS_WITH_AS(parse_name<GateKind>("gates", gate_kind_names, "hard_concrete"),
                        "gates: expected one of gaussian, hard-concrete, got hard_concrete", std::invalid_argument);
   CHECK_THROWS_WITH_AS(parse_name<Penalty>("penalty", penalty_names, ""),
-                       "penalty: expected one of none, sparse, undecided, variance, entropy, got ", std::invalid_argument);
+                       "penalty: expected one of none, sparse, undecided, variance, entropy, got ",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(parse_name<Reading>("reading", reading_names, "Binary"),
-                       "reading: expected one of sampled, relaxed, above_zero, binary, got Binary", std::invalid_argument);
+                       "reading: expected one of sampled, relaxed, above_zero, binary, got Binary",
+                       std::invalid_argument);
 }

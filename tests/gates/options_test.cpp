@@ -16,7 +16,7 @@ using gates::make_gates;
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 /// The mean of f over the gates' parameters, with the variance of one that is expected.
 template <class T, class F>
@@ -40,8 +40,9 @@ TEST_CASE("gates start at 1/2 plus noise of the deviation asked for") {
     const double deviation = options.start_deviation;
     // Standard errors of the mean and of the variance of normal numbers.
     CHECK(mean_of(gate, deviation * deviation, [](double x) { return x; }).agrees_with(start));
-    CHECK(mean_of(gate, 2 * std::pow(deviation, 4), [&](double x) { return (x - start) * (x - start); })
-              .agrees_with(deviation * deviation));
+    CHECK(mean_of(gate, 2 * std::pow(deviation, 4), [&](double x) {
+            return (x - start) * (x - start);
+          }).agrees_with(deviation * deviation));
   };
   check({}, 0.5);
   check({.kind = GateKind::hard_concrete}, 0);
@@ -128,26 +129,43 @@ TEST_CASE_TEMPLATE_DEFINE("learned sigmas", T, learned) {
 TEST_CASE_TEMPLATE_INVOKE(learned, float, double);
 
 TEST_CASE("options out of range are refused") {
-  CHECK_THROWS_WITH_AS(make<float>({.sigma = 0}), "fc1: expected a gate sigma in (0, 100], got 0", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.sigma = -0.5}), "fc1: expected a gate sigma in (0, 100], got -0.5", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.sigma = 101}), "fc1: expected a gate sigma in (0, 100], got 101", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.sigma = nan}), "fc1: expected a gate sigma in (0, 100], got nan", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.bounds = Bounds{1, 1}}), "fc1: expected gate bounds with low < high, got [1, 1]", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.bounds = Bounds{2, 1}}), "fc1: expected gate bounds with low < high, got [2, 1]", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.bounds = Bounds{nan, 1}}), "fc1: expected gate bounds with low < high, got [nan, 1]", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.start = infinity}), "fc1: expected a finite start, got inf", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.start = nan}), "fc1: expected a finite start, got nan", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.start_deviation = -0.1}), "fc1: expected a start deviation of at least 0, got -0.1", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.start_deviation = infinity}), "fc1: expected a start deviation of at least 0, got inf", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.kind = GateKind::hard_concrete, .sigma_mode = SigmaMode::layer}), "fc1: expected Gaussian gates for a learned sigma, got hard-concrete", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.sigma = 0.05, .sigma_mode = SigmaMode::layer}), "fc1: expected a learned sigma that starts in [0.1, 1], got 0.05", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<double>({.sigma = 1.5, .sigma_mode = SigmaMode::gate}), "fc1: expected a learned sigma that starts in [0.1, 1], got 1.5", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.sigma = 0}), "fc1: expected a gate sigma in (0, 100], got 0",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.sigma = -0.5}), "fc1: expected a gate sigma in (0, 100], got -0.5",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.sigma = 101}), "fc1: expected a gate sigma in (0, 100], got 101",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.sigma = not_a_number}), "fc1: expected a gate sigma in (0, 100], got nan",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.bounds = Bounds{1, 1}}), "fc1: expected gate bounds with low < high, got [1, 1]",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.bounds = Bounds{2, 1}}), "fc1: expected gate bounds with low < high, got [2, 1]",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.bounds = Bounds{not_a_number, 1}}),
+                       "fc1: expected gate bounds with low < high, got [nan, 1]", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.start = infinity}), "fc1: expected a finite start, got inf",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.start = not_a_number}), "fc1: expected a finite start, got nan",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.start_deviation = -0.1}),
+                       "fc1: expected a finite start deviation of at least 0, got -0.1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.start_deviation = infinity}),
+                       "fc1: expected a finite start deviation of at least 0, got inf", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.kind = GateKind::hard_concrete, .sigma_mode = SigmaMode::layer}),
+                       "fc1: expected Gaussian gates for a learned sigma, got hard-concrete", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.sigma = 0.05, .sigma_mode = SigmaMode::layer}),
+                       "fc1: expected a learned sigma that starts in [0.1, 1], got 0.05", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<double>({.sigma = 1.5, .sigma_mode = SigmaMode::gate}),
+                       "fc1: expected a learned sigma that starts in [0.1, 1], got 1.5", std::invalid_argument);
   const Tensor<float> weight({3, 2});
-  CHECK_THROWS_WITH_AS(make_gates<float>({}, "fc1", 1, 0, {2, 3}, weight), "fc1: expected weights [2, 3], got [3, 2]", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make_gates<float>({}, "fc1", 1, 0, {2, 3}, weight), "fc1: expected weights [2, 3], got [3, 2]",
+                       std::invalid_argument);
 }
 
 TEST_CASE("with_formulas gives the formulas of the kind") {
-  const auto is_gaussian = [](auto formulas) { return std::is_same_v<decltype(formulas), kernels::GaussianGate<float>>; };
+  const auto is_gaussian = [](auto formulas) {
+    return std::is_same_v<decltype(formulas), kernels::GaussianGate<float>>;
+  };
   CHECK(gates::with_formulas<float>(GateKind::gaussian, is_gaussian));
   CHECK_FALSE(gates::with_formulas<float>(GateKind::hard_concrete, is_gaussian));
 }

@@ -90,13 +90,15 @@ double value_of(Penalty penalty, T theta, T sigma) {
 template <class Gate, class T>
 double slope_of(Penalty penalty, T theta, T sigma) {
   T slope;
-  kernels::gate_gradient<Gate, T>(1, {}, {{1, &theta, nullptr, sigma, nullptr}, nullptr, nullptr, nullptr, 0, penalty, 1}, &slope);
+  kernels::gate_gradient<Gate, T>(
+      1, {}, {{1, &theta, nullptr, sigma, nullptr}, nullptr, nullptr, nullptr, 0, penalty, 1}, &slope);
   return static_cast<double>(slope);
 }
 template <class T>
 double sigma_slope_of(Penalty penalty, T mu, T sigma) {
   T slope;
-  kernels::gate_sigma_gradient<T>(1, {}, {{1, &mu, nullptr, sigma, nullptr}, nullptr, nullptr, nullptr, 0, penalty, 1}, true, &slope);
+  kernels::gate_sigma_gradient<T>(1, {}, {{1, &mu, nullptr, sigma, nullptr}, nullptr, nullptr, nullptr, 0, penalty, 1},
+                                  true, &slope);
   return static_cast<double>(slope);
 }
 
@@ -120,8 +122,8 @@ Peak peak_of(Penalty penalty) {
 // 1e-14 in double; hard-concrete below 1.5e-7 and 6e-16.
 TEST_CASE_TEMPLATE_DEFINE("penalties of Gaussian gates agree with values from elsewhere", T, gaussian) {
   const double tolerance = sizeof(T) == 4 ? 1e-6 : 3e-14;
-  for (const auto& [penalty, mu, sigma, value, slope, sigma_slope] : gaussian_points) {
-    CAPTURE(static_cast<int>(penalty));
+  for (const auto& [penalty, at, width, value, slope, sigma_slope] : gaussian_points) {
+    const double mu = at, sigma = width;  // CAPTURE is a lambda, which cannot take the others before clang 16
     CAPTURE(mu);
     CAPTURE(sigma);
     CHECK(std::abs(value_of<GaussianGate<T>>(penalty, T(mu), T(sigma)) - value) < tolerance);
@@ -133,8 +135,8 @@ TEST_CASE_TEMPLATE_INVOKE(gaussian, float, double);
 
 TEST_CASE_TEMPLATE_DEFINE("penalties of hard-concrete gates agree with values from elsewhere", T, hard_concrete) {
   const double tolerance = sizeof(T) == 4 ? 4e-7 : 2e-15;
-  for (const auto& [penalty, log_alpha, value, slope] : hard_points) {
-    CAPTURE(static_cast<int>(penalty));
+  for (const auto& [penalty, at, value, slope] : hard_points) {
+    const double log_alpha = at;
     CAPTURE(log_alpha);
     CHECK(std::abs(value_of<HardConcreteGate<T>>(penalty, T(log_alpha), T(0.5)) - value) < tolerance);
     CHECK(std::abs(slope_of<HardConcreteGate<T>>(penalty, T(log_alpha), T(0.5)) - slope) < tolerance);
@@ -192,16 +194,17 @@ TEST_CASE("the sparse and undecided penalties are what the sampling kernel does 
   for (const double log_alpha : {-4.0, -1.0, 0.0, 0.5, 3.0}) {
     CAPTURE(log_alpha);
     const std::vector<double> theta(z.size(), log_alpha);
-    kernels::gate_sample<HardConcreteGate<double>, double>(
-        1, {}, {5, Purpose::gate_noise, 0, 0},
-                         {count, theta.data(), nullptr, 0.5, nullptr}, {nullptr, z.data(), nullptr, nullptr, nullptr});
+    kernels::gate_sample<HardConcreteGate<double>, double>(1, {}, {5, Purpose::gate_noise, 0, 0},
+                                                           {count, theta.data(), nullptr, 0.5, nullptr},
+                                                           {nullptr, z.data(), nullptr, nullptr, nullptr});
     const auto share = [&](const auto& f) {
       const double p = static_cast<double>(std::count_if(z.begin(), z.end(), f)) / static_cast<double>(count);
       return test::Sample{static_cast<double>(count), p, p * (1 - p)};
     };
     using Gate = HardConcreteGate<double>;
     CHECK(share([](double x) { return x > 0; }).agrees_with(value_of<Gate>(Penalty::sparse, log_alpha, 0.5)));
-    CHECK(share([](double x) { return x > 0 && x < 1; }).agrees_with(value_of<Gate>(Penalty::undecided, log_alpha, 0.5)));
+    CHECK(
+        share([](double x) { return x > 0 && x < 1; }).agrees_with(value_of<Gate>(Penalty::undecided, log_alpha, 0.5)));
     // p = P(z > 1/2), of which the other two are made
     CHECK(share([](double x) { return x > 0.5; }).agrees_with(1 / (1 + std::exp(-log_alpha))));
   }

@@ -17,7 +17,8 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 /// The constants of step t = 1, 2, ...
 template <class T>
 kernels::AdamStep<T> step(int t, double low = -infinity, double high = infinity) {
-  return {T(beta1), T(beta2), T(epsilon), T(rate / (1 - std::pow(beta1, t))), T(1 / std::sqrt(1 - std::pow(beta2, t))), T(low), T(high)};
+  return {T(beta1), T(beta2), T(epsilon), T(rate / (1 - std::pow(beta1, t))), T(1 / std::sqrt(1 - std::pow(beta2, t))),
+          T(low),   T(high)};
 }
 
 }  // namespace
@@ -35,7 +36,8 @@ TEST_CASE_TEMPLATE_DEFINE("adam is algorithm 1 of the paper", Kind, algorithm) {
         const double gi = static_cast<double>(g[i]);
         exact_m[i] = beta1 * exact_m[i] + (1 - beta1) * gi;
         exact_v[i] = beta2 * exact_v[i] + (1 - beta2) * gi * gi;
-        const double corrected_m = exact_m[i] / (1 - std::pow(beta1, t)), corrected_v = exact_v[i] / (1 - std::pow(beta2, t));
+        const double corrected_m = exact_m[i] / (1 - std::pow(beta1, t)),
+                     corrected_v = exact_v[i] / (1 - std::pow(beta2, t));
         exact_theta[i] -= rate * corrected_m / (std::sqrt(corrected_v) + epsilon);
       }
     }

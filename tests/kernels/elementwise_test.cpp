@@ -26,7 +26,8 @@ TEST_CASE_TEMPLATE_DEFINE("map", Kind, map) {
     kernels::map<T, typename Kind::Arch>(1, size, square, squares.data(), x.data());
     kernels::map<T, typename Kind::Arch>(1, size, product, products.data(), x.data(), v.data());
     kernels::map<T, typename Kind::Arch>(1, size, square, in_place.data(), in_place.data());
-    kernels::map<T, typename Kind::Arch>(1, size, [] { return simd::Batch<T, typename Kind::Arch>(T(3)); }, constant.data());
+    kernels::map<T, typename Kind::Arch>(
+        1, size, [] { return simd::Batch<T, typename Kind::Arch>(T(3)); }, constant.data());
     Index wrong = 0;
     for (Index i = 0; i < size; ++i) {
       wrong += squares[i] != x[at(i)] * x[at(i)] || products[i] != x[at(i)] * v[at(i)] || constant[i] != T(3);

@@ -104,7 +104,8 @@ void check_sample(Index size, bool weighted, bool own_sigma) {
   if (Gate<T>::unit_slope) CHECK(layer.slope == test::Guarded<T>(size));  // not written
   // Sums within a group of 64 are in T: errors of 64 z / 2^24 at most, half of them up, half down.
   for (std::size_t c = 0; c < sums.size(); ++c) {
-    CHECK(std::abs(layer.sums[static_cast<Index>(c)] - sums[c]) <= (sizeof(T) == 4 ? 1e-7 : 1e-15) * static_cast<double>(size) + 1e-14);
+    CHECK(std::abs(layer.sums[static_cast<Index>(c)] - sums[c]) <=
+          (sizeof(T) == 4 ? 1e-7 : 1e-15) * static_cast<double>(size) + 1e-14);
   }
 }
 
@@ -159,7 +160,8 @@ TEST_CASE_TEMPLATE_DEFINE("gate_sample and gate_read give the same bits for any 
     CAPTURE(threads);
     Layer<T> layer(size), read(size);
     kernels::gate_sample<HardConcreteGate<T>, T, Arch>(threads, {}, stream, layer.input(true, false), layer.output());
-    kernels::gate_read<HardConcreteGate<T>, T, Arch>(threads, {}, Reading::relaxed, read.input(true, false), read.output());
+    kernels::gate_read<HardConcreteGate<T>, T, Arch>(threads, {}, Reading::relaxed, read.input(true, false),
+                                                     read.output());
     if (threads == 1) {
       first = layer;
       first_read = read;
@@ -174,7 +176,8 @@ TEST_CASE_TEMPLATE_DEFINE("gate_sample depends on the stream", Kind, streams) {
   using T = typename Kind::T;
   const auto product = [](const Stream& from) {
     Layer<T> layer(64);
-    kernels::gate_sample<GaussianGate<T>, T, typename Kind::Arch>(1, {}, from, layer.input(true, false), layer.output());
+    kernels::gate_sample<GaussianGate<T>, T, typename Kind::Arch>(1, {}, from, layer.input(true, false),
+                                                                  layer.output());
     return layer.product;
   };
   const auto here = product(stream);
@@ -210,7 +213,8 @@ TEST_CASE_TEMPLATE_DEFINE("gate_read gives each reading", Kind, readings) {
           for (Index i = 0; i < size; ++i) {
             const double theta = static_cast<double>(layer.theta[at(i)]);
             const double relaxed = std::clamp(gaussian ? theta : 1.2 / (1 + std::exp(-theta)) - 0.1, 0.0, 1.0);
-            const bool open = reading == Reading::binary ? theta > (gaussian ? 0.5 : 0.0) : theta > (gaussian ? 0.0 : zero_at);
+            const bool open =
+                reading == Reading::binary ? theta > (gaussian ? 0.5 : 0.0) : theta > (gaussian ? 0.0 : zero_at);
             const double z = reading == Reading::relaxed ? relaxed : open;
             wrong += std::abs(static_cast<double>(layer.gate[i]) - z) > (sizeof(T) == 4 ? 4e-7 : 1e-15);
             wrong += layer.product[i] != (weighted ? layer.gate[i] * layer.weight[at(i)] : layer.gate[i]);
@@ -232,13 +236,15 @@ TEST_CASE_TEMPLATE_DEFINE("gates on the edge of a reading are closed", Kind, edg
   using T = typename Kind::T;
   // theta, then z as relaxed, above_zero, binary
   constexpr T inf = std::numeric_limits<T>::infinity(), small = T(1e-3);
-  const T cases[][4] = {{0, 0, 0, 0},       {-small, 0, 0, 0}, {small, small, 1, 0},       {T(0.5), T(0.5), 1, 0},
-                        {T(0.625), T(0.625), 1, 1}, {1, 1, 1, 1},      {T(1.25), 1, 1, 1}, {inf, 1, 1, 1}, {-inf, 0, 0, 0}};
+  const T cases[][4] = {
+      {0, 0, 0, 0}, {-small, 0, 0, 0},  {small, small, 1, 0}, {T(0.5), T(0.5), 1, 0}, {T(0.625), T(0.625), 1, 1},
+      {1, 1, 1, 1}, {T(1.25), 1, 1, 1}, {inf, 1, 1, 1},       {-inf, 0, 0, 0}};
   for (const auto& [theta, relaxed, above_zero, binary] : cases) {
     T z = 9;
     const kernels::GateInput<T> input{1, &theta, nullptr, T(0.5), nullptr};
     const auto read = [&](Reading reading) {
-      kernels::gate_read<GaussianGate<T>, T, typename Kind::Arch>(1, {}, reading, input, {nullptr, &z, nullptr, nullptr, nullptr});
+      kernels::gate_read<GaussianGate<T>, T, typename Kind::Arch>(1, {}, reading, input,
+                                                                  {nullptr, &z, nullptr, nullptr, nullptr});
       return z;
     };
     CHECK(read(Reading::relaxed) == relaxed);
@@ -253,11 +259,13 @@ TEST_CASE_TEMPLATE_DEFINE("a parameter that is NaN shows in what is drawn", Kind
   for (const Index size : {3, 64}) {
     Layer<T> layer(size);
     layer.theta[1] = std::numeric_limits<T>::quiet_NaN();
-    kernels::gate_sample<GaussianGate<T>, T, typename Kind::Arch>(1, {}, stream, layer.input(true, false), layer.output());
+    kernels::gate_sample<GaussianGate<T>, T, typename Kind::Arch>(1, {}, stream, layer.input(true, false),
+                                                                  layer.output());
     CHECK(std::isnan(layer.product[1]));
     CHECK(!std::isnan(layer.product[0]));
     CHECK(!layer.is_open(1));
-    kernels::gate_read<GaussianGate<T>, T, typename Kind::Arch>(1, {}, Reading::relaxed, layer.input(true, false), layer.output());
+    kernels::gate_read<GaussianGate<T>, T, typename Kind::Arch>(1, {}, Reading::relaxed, layer.input(true, false),
+                                                                layer.output());
     CHECK(std::isnan(layer.product[1]));
   }
 }

@@ -194,8 +194,8 @@ TEST_CASE_TEMPLATE_DEFINE("noise: moments of the normals", Kind, normal_moments)
   // E n^2 = 1, E n^4 = 3, E n^6 = 15, E n^8 = 105.
   CHECK(mean_of(x, 1, [](double n) { return n; }).agrees_with(0));
   CHECK(mean_of(x, 3 - 1, [](double n) { return n * n; }).agrees_with(1));
-  CHECK(mean_of(x, 15, [](double n) { return n * n * n; }).agrees_with(0));              // skewness
-  CHECK(mean_of(x, 105 - 9, [](double n) { return n * n * n * n; }).agrees_with(3));     // kurtosis
+  CHECK(mean_of(x, 15, [](double n) { return n * n * n; }).agrees_with(0));           // skewness
+  CHECK(mean_of(x, 105 - 9, [](double n) { return n * n * n * n; }).agrees_with(3));  // kurtosis
   CHECK(mean_of(x, 1, [](double n) { return std::abs(n) <= 6.7 ? 0 : 1; }).mean == 0);
   for (const double sigmas : {2.0, 3.0, 4.0, 5.0}) {
     CAPTURE(sigmas);

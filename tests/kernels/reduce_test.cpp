@@ -51,7 +51,8 @@ TEST_CASE_TEMPLATE_DEFINE("reduce adds chunks in double", Kind, chunks) {
   Workspace scratch;
   std::vector<T> x(at(2 * kernels::reduce_grain), T(1));
   std::fill_n(x.begin(), kernels::reduce_grain, T(2048));
-  CHECK(kernels::reduce<T, typename Kind::Arch>(1, scratch, 2 * kernels::reduce_grain - 1, same, x.data()) == 2048.0 * 16384 + 16383);
+  CHECK(kernels::reduce<T, typename Kind::Arch>(1, scratch, 2 * kernels::reduce_grain - 1, same, x.data()) ==
+        2048.0 * 16384 + 16383);
 }
 TEST_CASE_TEMPLATE_APPLY(chunks, test::OnEach);
 
@@ -85,8 +86,10 @@ TEST_CASE_TEMPLATE_DEFINE("reduce_rows and reduce_columns", Kind, matrix) {
     CHECK(wrong == 0);
     for (const int threads : test::thread_counts) {
       test::Guarded<T> rows_again(columns), columns_again(rows);
-      kernels::reduce_rows<T, typename Kind::Arch>(threads, rows, columns, product, T(0), rows_again.data(), x.data(), y.data());
-      kernels::reduce_columns<T, typename Kind::Arch>(threads, rows, columns, product, columns_again.data(), x.data(), y.data());
+      kernels::reduce_rows<T, typename Kind::Arch>(threads, rows, columns, product, T(0), rows_again.data(), x.data(),
+                                                   y.data());
+      kernels::reduce_columns<T, typename Kind::Arch>(threads, rows, columns, product, columns_again.data(), x.data(),
+                                                      y.data());
       CHECK(rows_again == written);
       CHECK(columns_again == across);
     }

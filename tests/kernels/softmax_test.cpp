@@ -34,7 +34,8 @@ void for_shapes(const Check& check) {
 std::vector<std::uint8_t> some_labels(Index rows, Index columns) {
   Sequence words({9, Purpose::control, 0, 0});
   std::vector<std::uint8_t> labels(at(rows));
-  for (auto& label : labels) label = static_cast<std::uint8_t>(words.below(static_cast<std::uint32_t>(std::min<Index>(columns, 256))));
+  for (auto& label : labels)
+    label = static_cast<std::uint8_t>(words.below(static_cast<std::uint32_t>(std::min<Index>(columns, 256))));
   return labels;
 }
 
@@ -57,7 +58,8 @@ TEST_CASE_TEMPLATE_DEFINE("softmax", Kind, softmax) {
     double worst = 0;
     for (Index r = 0; r < rows; ++r) {
       const auto exact = exact_softmax(x.data() + r * columns, columns);
-      for (Index c = 0; c < columns; ++c) worst = std::max(worst, std::abs(static_cast<double>(p[r * columns + c]) / exact[at(c)] - 1));
+      for (Index c = 0; c < columns; ++c)
+        worst = std::max(worst, std::abs(static_cast<double>(p[r * columns + c]) / exact[at(c)] - 1));
     }
     // x - max, up to 20, is off by up to 8 x 2^-23; then exp, the sum and the quotient by a unit or two each.
     CHECK(worst < 16 * one_ulp<T>);
@@ -93,7 +95,8 @@ TEST_CASE_TEMPLATE_APPLY(extreme, test::OnEach);
 TEST_CASE_TEMPLATE_DEFINE("softmax_backward", T, backward) {
   for_shapes([](Index rows, Index columns) {
     const auto x = test::uniform<T>(rows * columns, -3, 3, 1), dp = test::uniform<T>(rows * columns, -1, 1, 2);
-    test::Guarded<T> p(rows * columns), dx(rows * columns, std::numeric_limits<T>::quiet_NaN()), added(rows * columns, T(0.5));
+    test::Guarded<T> p(rows * columns), dx(rows * columns, std::numeric_limits<T>::quiet_NaN()),
+        added(rows * columns, T(0.5));
     kernels::softmax(1, rows, columns, x.data(), p.data());
     kernels::softmax_backward(1, rows, columns, p.data(), dp.data(), T(0), dx.data());
     kernels::softmax_backward(1, rows, columns, p.data(), dp.data(), T(1), added.data());
@@ -106,7 +109,8 @@ TEST_CASE_TEMPLATE_DEFINE("softmax_backward", T, backward) {
       for (Index c = 0; c < columns; ++c) {
         const Index i = r * columns + c;
         const double expected = exact[at(c)] * (static_cast<double>(dp[at(i)]) - dot);
-        worst = std::max({worst, std::abs(static_cast<double>(dx[i]) - expected), std::abs(static_cast<double>(added[i]) - 0.5 - expected)});
+        worst = std::max({worst, std::abs(static_cast<double>(dx[i]) - expected),
+                          std::abs(static_cast<double>(added[i]) - 0.5 - expected)});
       }
     }
     CHECK(worst < 8 * one_ulp<T>);  // numbers up to 2, a few roundings
@@ -135,8 +139,10 @@ TEST_CASE_TEMPLATE_DEFINE("cross_entropy and its gradient", Kind, entropy) {
       CHECK((losses.intact() && p.intact()));
       CHECK(p == softmax);
       test::Guarded<T> dx(rows * columns, std::numeric_limits<T>::quiet_NaN()), added(rows * columns, T(0.5));
-      kernels::cross_entropy_backward(1, rows, columns, p.data(), labels.data(), T(smoothing), T(0.25), T(0), dx.data());
-      kernels::cross_entropy_backward(1, rows, columns, p.data(), labels.data(), T(smoothing), T(0.25), T(1), added.data());
+      kernels::cross_entropy_backward(1, rows, columns, p.data(), labels.data(), T(smoothing), T(0.25), T(0),
+                                      dx.data());
+      kernels::cross_entropy_backward(1, rows, columns, p.data(), labels.data(), T(smoothing), T(0.25), T(1),
+                                      added.data());
       CHECK((dx.intact() && added.intact()));
       double worst = 0, worst_dx = 0;
       for (Index r = 0; r < rows; ++r) {
@@ -147,7 +153,8 @@ TEST_CASE_TEMPLATE_DEFINE("cross_entropy and its gradient", Kind, entropy) {
           const double q = smoothing / static_cast<double>(columns) + (c == labels[at(r)] ? 1 - smoothing : 0);
           loss -= q * std::log(exact[at(c)]);
           const double expected = 0.25 * (exact[at(c)] - q);
-          worst_dx = std::max({worst_dx, std::abs(static_cast<double>(dx[i]) - expected), std::abs(static_cast<double>(added[i]) - 0.5 - expected)});
+          worst_dx = std::max({worst_dx, std::abs(static_cast<double>(dx[i]) - expected),
+                               std::abs(static_cast<double>(added[i]) - 0.5 - expected)});
         }
         worst = std::max(worst, std::abs(static_cast<double>(losses[r]) - loss));
       }
@@ -157,8 +164,10 @@ TEST_CASE_TEMPLATE_DEFINE("cross_entropy and its gradient", Kind, entropy) {
       CHECK(worst_dx < 4 * one_ulp<T>);
       for (const int threads : test::thread_counts) {
         test::Guarded<T> losses_again(rows), p_again(rows * columns), dx_again(rows * columns);
-        kernels::cross_entropy<T, Arch>(threads, rows, columns, x.data(), labels.data(), T(smoothing), losses_again.data(), p_again.data());
-        kernels::cross_entropy_backward(threads, rows, columns, p.data(), labels.data(), T(smoothing), T(0.25), T(0), dx_again.data());
+        kernels::cross_entropy<T, Arch>(threads, rows, columns, x.data(), labels.data(), T(smoothing),
+                                        losses_again.data(), p_again.data());
+        kernels::cross_entropy_backward(threads, rows, columns, p.data(), labels.data(), T(smoothing), T(0.25), T(0),
+                                        dx_again.data());
         CHECK((losses_again == losses && p_again == p && dx_again == dx));
       }
     });
@@ -172,7 +181,8 @@ TEST_CASE_TEMPLATE_DEFINE("cross_entropy of extreme logits", Kind, extreme_entro
   const auto loss = [](const std::vector<T>& x, int label, T smoothing) {
     std::vector<T> p(x.size());
     T loss;
-    kernels::cross_entropy<T, typename Kind::Arch>(1, 1, static_cast<Index>(x.size()), x.data(), &label, smoothing, &loss, p.data());
+    kernels::cross_entropy<T, typename Kind::Arch>(1, 1, static_cast<Index>(x.size()), x.data(), &label, smoothing,
+                                                   &loss, p.data());
     return loss;
   };
   // what the logits have in common costs no accuracy: 1024 and 1025 are exact

@@ -26,7 +26,8 @@ double reference(const Tensor<T>& x, const Tensor<Label>& labels, double smoothi
     for (Index c = 0; c < columns; ++c) top = std::max(top, static_cast<long double>(x[r * columns + c]));
     for (Index c = 0; c < columns; ++c) sum += std::exp(static_cast<long double>(x[r * columns + c]) - top);
     for (Index c = 0; c < columns; ++c) {
-      const long double q = (c == static_cast<Index>(labels[r]) ? 1 - smoothing : 0) + smoothing / static_cast<double>(columns);
+      const long double q =
+          (c == static_cast<Index>(labels[r]) ? 1 - smoothing : 0) + smoothing / static_cast<double>(columns);
       total -= q * (static_cast<long double>(x[r * columns + c]) - top - std::log(sum));
     }
   }
@@ -79,7 +80,8 @@ TEST_CASE("cross_entropy: against the definition, labels of both types") {
       const double got = cross_entropy(wide_pass.input(x), View<const std::uint8_t>(bytes), smoothing).item();
       CHECK(std::abs(got - reference(x, bytes, smoothing)) < 1e-13);
       CHECK(cross_entropy(wide_pass.input(x), View<const std::int32_t>(words), smoothing).item() == got);
-      const float loss = cross_entropy(pass.input(narrow), View<const std::uint8_t>(bytes), static_cast<float>(smoothing)).item();
+      const float loss =
+          cross_entropy(pass.input(narrow), View<const std::uint8_t>(bytes), static_cast<float>(smoothing)).item();
       // Terms of up to 10 that cancel, in float: a few units in the last place of 10.
       CHECK(std::abs(static_cast<double>(loss) - reference(narrow, bytes, smoothing)) < 5e-6);
     }
@@ -93,7 +95,9 @@ TEST_CASE("cross_entropy: gradient against differences") {
       CAPTURE(shape);
       CAPTURE(smoothing);
       const auto labels = some_labels<std::uint8_t>(shape[0], shape[1]);
-      const auto call = [&](auto&, auto in) { return cross_entropy(in[0], View<const std::uint8_t>(labels), smoothing); };
+      const auto call = [&](auto&, auto in) {
+        return cross_entropy(in[0], View<const std::uint8_t>(labels), smoothing);
+      };
       CHECK(check_gradient(context, list(random_tensor<double>(shape, 2, -2, 2)), call) < 1e-8);
     }
   }

@@ -6,8 +6,7 @@ using namespace tombola;
 
 TEST_CASE("elu: an elementwise op") {
   // With alpha 1 the derivative is continuous, but its own derivative jumps at 0, which spoils differences of order h^4.
-  test_support::check_unary([](const auto& x) { return elu(x); },
-                            [](double x) { return x < 0 ? std::expm1(x) : x; },
+  test_support::check_unary([](const auto& x) { return elu(x); }, [](double x) { return x < 0 ? std::expm1(x) : x; },
                             [](double x) { return x > 0 ? 1 : std::exp(x); }, false);
 }
 

@@ -14,10 +14,12 @@ using namespace test_support;
 
 namespace {
 
-constexpr Rescale rescales[] = {Rescale::none, Rescale::layer, Rescale::neuron};
-constexpr Penalty penalties[] = {Penalty::none, Penalty::sparse, Penalty::undecided, Penalty::variance, Penalty::entropy};
+constexpr Rescale rescales[] = {Rescale::neuron, Rescale::layer, Rescale::none};  // in this order nothing of one may linger
+constexpr Penalty penalties[] = {Penalty::none, Penalty::sparse, Penalty::undecided, Penalty::variance,
+                                 Penalty::entropy};
 
-GateParameter<double> some_gates(GateKind kind, const Shape& shape, View<const double> weight, std::uint32_t seed = 21) {
+GateParameter<double> some_gates(GateKind kind, const Shape& shape, View<const double> weight,
+                                 std::uint32_t seed = 21) {
   GateParameter<double> gate = gates::make_gates<double>({.kind = kind}, "g", 1, 3, shape, weight);
   const bool gaussian = kind == GateKind::gaussian;
   gate.theta = random_tensor<double>(shape, seed, gaussian ? -0.3 : -2, gaussian ? 1.2 : 2);
@@ -25,7 +27,8 @@ GateParameter<double> some_gates(GateKind kind, const Shape& shape, View<const d
 }
 
 /// mean (s x W^T)^2, with the penalty: every part of a gate's gradient depends on every gate.
-GateLoss layer_loss(GateParameter<double>& gate, const Tensor<double>& x, Rescale rescale, Penalty penalty = Penalty::none) {
+GateLoss layer_loss(GateParameter<double>& gate, const Tensor<double>& x, Rescale rescale,
+                    Penalty penalty = Penalty::none) {
   return [&gate, &x, rescale, penalty](Pass<double>& pass) {
     const auto [w, s] = gated_weight(pass, gate, rescale);
     Var<double> y = linear(pass.input(x), w);
@@ -40,7 +43,8 @@ GateLoss layer_loss(GateParameter<double>& gate, const Tensor<double>& x, Rescal
 void check_layers(GateKind kind, bool weighted) {
   Context context(1);
   for (const Shape& shape : {Shape{1, 1}, Shape{3, 5}, Shape{7, 9}, Shape{5, 31}}) {
-    const Tensor<double> weight = random_tensor<double>(shape, 22, 0.5, 1.5), x = random_tensor<double>({3, shape[1]}, 23);
+    const Tensor<double> weight = random_tensor<double>(shape, 22, 0.5, 1.5),
+                         x = random_tensor<double>({3, shape[1]}, 23);
     GateParameter<double> gate = some_gates(kind, shape, weighted ? View<const double>(weight) : View<const double>());
     const PassOptions options = clear_of_kinks<double>({&gate}, 5);
     for (const Rescale rescale : rescales) {
@@ -56,7 +60,9 @@ void check_layers(GateKind kind, bool weighted) {
 
 }  // namespace
 
-TEST_CASE("gated_weight: gradients against differences, Gaussian over a weight") { check_layers(GateKind::gaussian, true); }
+TEST_CASE("gated_weight: gradients against differences, Gaussian over a weight") {
+  check_layers(GateKind::gaussian, true);
+}
 TEST_CASE("gated_weight: gradients against differences, Gaussian alone") { check_layers(GateKind::gaussian, false); }
 TEST_CASE("gated_weight: gradients against differences, hard-concrete over a weight") {
   check_layers(GateKind::hard_concrete, true);

@@ -21,7 +21,8 @@ const Shape shapes[] = {{1, 1}, {3, 5}, {7, 9}, {13, 17}, {128, 64}};
 
 /// Gates that are spread over all that a gate can be, some of them exactly at the edges 0, 1/2 and 1.
 template <class T>
-GateParameter<T> spread_gates(GateKind kind, const Shape& shape, View<const T> weight, SigmaMode mode = SigmaMode::fixed) {
+GateParameter<T> spread_gates(GateKind kind, const Shape& shape, View<const T> weight,
+                              SigmaMode mode = SigmaMode::fixed) {
   gates::GateOptions options{.kind = kind, .sigma_mode = mode};
   GateParameter<T> gate = gates::make_gates<T>(options, "g", 1, 3, shape, weight);
   const bool gaussian = kind == GateKind::gaussian;
@@ -131,8 +132,8 @@ TEST_CASE("gated_weight: one way of rescaling in a pass that learns; inference m
   for (const Rescale rescale : {Rescale::none, Rescale::neuron}) {
     Tape<float> tape(context);
     gated_weight(tape, gate, Rescale::layer);
-    CHECK_THROWS_WITH_AS(gated_weight(tape, gate, rescale),
-                         "fc1: expected one way of rescaling for all uses in a pass", std::invalid_argument);
+    CHECK_THROWS_WITH_AS(gated_weight(tape, gate, rescale), "fc1: expected one way of rescaling for all uses in a pass",
+                         std::invalid_argument);
   }
   Inference<float> pass(context, {.gates = Reading::relaxed});
   const GatedWeight<float> none = gated_weight(pass, gate), layer = gated_weight(pass, gate, Rescale::layer),

@@ -12,8 +12,8 @@ double density(double x) { return std::exp(-x * x / 2) / std::sqrt(8 * std::atan
 
 TEST_CASE("gelu: an elementwise op") {
   test_support::check_unary(
-      op, [](double x) { return x * distribution(x); },
-      [](double x) { return distribution(x) + x * density(x); }, true);
+      op, [](double x) { return x * distribution(x); }, [](double x) { return distribution(x) + x * density(x); },
+      true);
 }
 
 TEST_CASE("gelu: values by hand") {

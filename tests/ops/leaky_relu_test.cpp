@@ -6,8 +6,8 @@ using namespace tombola;
 
 TEST_CASE("leaky_relu: an elementwise op") {
   test_support::check_unary([](const auto& x) { return leaky_relu(x, 0.125); },
-                            [](double x) { return x < 0 ? 0.125 * x : x; },
-                            [](double x) { return x > 0 ? 1 : 0.125; }, false);
+                            [](double x) { return x < 0 ? 0.125 * x : x; }, [](double x) { return x > 0 ? 1 : 0.125; },
+                            false);
 }
 
 TEST_CASE("leaky_relu: values by hand; the slope at 0 is a, by default .01") {

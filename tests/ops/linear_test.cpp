@@ -39,7 +39,9 @@ TEST_CASE("linear: values and gradients by hand") {
 
 TEST_CASE("linear: values and gradients against Eigen") {
   const auto compare = [&]<class T>(T, double tolerance) {
-    for (const auto& [shape, out] : sizes) {
+    for (const Sizes& size : sizes) {
+      const Shape& shape = size.x;
+      const Index out = size.out;
       CAPTURE(shape);
       const auto inputs = list(random_tensor<T>(shape, 1), random_tensor<T>({out, shape.last()}, 2));
       const OpResult<T> got = run_op(op, inputs);
@@ -56,14 +58,17 @@ TEST_CASE("linear: values and gradients against Eigen") {
 
 TEST_CASE("linear: gradients against differences") {
   Context context(1);
-  for (const auto& [shape, out] : sizes) {
+  for (const Sizes& size : sizes) {
+    const Shape& shape = size.x;
+    const Index out = size.out;
     CAPTURE(shape);
     const auto call = [&](auto&, auto in) { return op(in); };
     CHECK(check_gradient(context, list(random_tensor<double>(shape, 3), random_tensor<double>({out, shape.last()}, 4)),
                          call) < 1e-8);
   }
   const auto twice = [](auto&, auto in) { return linear(linear(in[0], in[1]) * in[0], in[1]); };
-  CHECK(check_gradient(context, list(random_tensor<double>({3, 5}, 5), random_tensor<double>({5, 5}, 6)), twice) < 1e-8);
+  CHECK(check_gradient(context, list(random_tensor<double>({3, 5}, 5), random_tensor<double>({5, 5}, 6)), twice) <
+        1e-8);
   const auto same = [](auto&, auto in) { return linear(in[0], in[0]); };
   CHECK(check_gradient(context, list(random_tensor<double>({3, 5}, 7)), same) < 1e-8);
 }
@@ -86,7 +91,9 @@ TEST_CASE("linear: shapes that do not fit are refused") {
   Context context(1);
   Tape<float> tape(context);
   const Tensor<float> x({5, 7}), w({3, 6}), vector({7}), scalar{Shape{}}, one({1, 1});
-  const auto call = [&](const Tensor<float>& u, const Tensor<float>& v) { return linear(tape.input(u), tape.input(v)); };
+  const auto call = [&](const Tensor<float>& u, const Tensor<float>& v) {
+    return linear(tape.input(u), tape.input(v));
+  };
   CHECK_THROWS_WITH_AS(call(x, w), "linear: expected x [..., in] and w [out, in], got [5, 7] and [3, 6]",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(call(x, vector), "linear: expected x [..., in] and w [out, in], got [5, 7] and [7]",

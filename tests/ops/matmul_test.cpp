@@ -79,7 +79,9 @@ TEST_CASE("matmul: shapes that do not fit are refused") {
   Context context(1);
   Tape<float> tape(context);
   const Tensor<float> a({2, 3}), b({2, 3}), cube({2, 3, 1}), vector({3});
-  const auto call = [&](const Tensor<float>& u, const Tensor<float>& v) { return matmul(tape.input(u), tape.input(v)); };
+  const auto call = [&](const Tensor<float>& u, const Tensor<float>& v) {
+    return matmul(tape.input(u), tape.input(v));
+  };
   CHECK_THROWS_WITH_AS(call(a, b), "matmul: expected a [m, k] and b [k, n], got [2, 3] and [2, 3]",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(call(cube, a), "matmul: expected a [m, k] and b [k, n], got [2, 3, 1] and [2, 3]",

@@ -63,7 +63,8 @@ TEST_CASE("prelu: the slope's gradient has the same bits for any number of threa
     return tape.gradient(va)[0];
   };
   double expected = 0;
-  for (Index i = 0; i < x.size(); ++i) expected += x[i] < 0 ? static_cast<double>(dy[i]) * static_cast<double>(x[i]) : 0;
+  for (Index i = 0; i < x.size(); ++i)
+    expected += x[i] < 0 ? static_cast<double>(dy[i]) * static_cast<double>(x[i]) : 0;
   const float one = run(1);
   // 49157 terms of at most 1, added in float within chunks of 16384 and 16 lanes: about 1000 roundings of 1e-7 times 10.
   CHECK(std::abs(static_cast<double>(one) - expected) < 1e-3);

@@ -23,9 +23,8 @@ TEST_CASE("reshape: the same elements, without a copy on a tape") {
 
 TEST_CASE("reshape: gradients") {
   Context context(1);
-  CHECK(check_gradient(context, list(random_tensor<double>({3, 5}, 2)), [](auto&, auto in) {
-          return reshape(in[0], {15}) * reshape(in[0] * in[0], {15});
-        }) < 1e-8);
+  CHECK(check_gradient(context, list(random_tensor<double>({3, 5}, 2)),
+                       [](auto&, auto in) { return reshape(in[0], {15}) * reshape(in[0] * in[0], {15}); }) < 1e-8);
   CHECK(check_gradient(context, list(random_tensor<double>({2, 3, 5}, 3)),
                        [](auto&, auto in) { return flatten(in[0] * in[0]); }) < 1e-8);
   const OpResult<float> got = run_op(op, list(random_tensor<float>({3, 5}, 4)));

@@ -10,7 +10,8 @@ double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 }  // namespace
 
 TEST_CASE("sigmoid: an elementwise op") {
-  test_support::check_unary(op, logistic, [](double x) { return logistic(x) * logistic(-x); }, true);
+  test_support::check_unary(
+      op, logistic, [](double x) { return logistic(x) * logistic(-x); }, true);
 }
 
 TEST_CASE("sigmoid: values by hand") {

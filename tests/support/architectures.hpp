@@ -33,8 +33,7 @@ inline constexpr bool listed = std::is_same_v<Arch, xsimd::sse2> || std::is_same
 
 using List = decltype(std::tuple_cat(
     if_supported<xsimd::sse2>{}, if_supported<xsimd::fma3<xsimd::avx2>>{}, if_supported<xsimd::avx512bw>{},
-    if_supported<xsimd::neon64>{},
-    std::conditional_t<listed<simd::Native>, std::tuple<>, std::tuple<simd::Native>>{}));
+    if_supported<xsimd::neon64>{}, std::conditional_t<listed<simd::Native>, std::tuple<>, std::tuple<simd::Native>>{}));
 
 template <class T, class Archs>
 struct Paired;

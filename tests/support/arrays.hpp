@@ -30,7 +30,9 @@ inline constexpr int thread_counts[] = {1, 2, 3, 7};
 template <class T>
 class Guarded {
  public:
-  explicit Guarded(Index size, T value = T(-77)) : size_(size), all_(static_cast<std::size_t>(size + 2 * guards), guard) {
+  explicit Guarded(Index size, T value = T(-77))
+      : size_(size),
+        all_(static_cast<std::size_t>(size + 2 * guards), guard) {
     std::fill_n(data(), size, value);
   }
   explicit Guarded(const std::vector<T>& values) : Guarded(static_cast<Index>(values.size())) {
@@ -85,9 +87,7 @@ double ulps(T got, long double exact) {
 struct Sample {
   double count, mean, variance;  ///< variance of one draw
 
-  bool agrees_with(double expected) const {
-    return std::abs(mean - expected) <= 5 * std::sqrt(variance / count);
-  }
+  bool agrees_with(double expected) const { return std::abs(mean - expected) <= 5 * std::sqrt(variance / count); }
 };
 
 }  // namespace tombola::test

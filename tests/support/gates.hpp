@@ -97,7 +97,8 @@ inline double penalty_of(GateKind kind, Penalty penalty, double theta, double si
 /// The first options of this seed, by step, in which no gate is within 5e-3 of a kink of the clamp, where differences of order
 /// h = 1e-3 would mix both sides. Of 200 gates about one in ten such draws is clear, so the search is short.
 template <class T>
-PassOptions clear_of_kinks(const std::vector<GateParameter<T>*>& gates, std::uint64_t seed, std::uint32_t first_step = 0) {
+PassOptions clear_of_kinks(const std::vector<GateParameter<T>*>& gates, std::uint64_t seed,
+                           std::uint32_t first_step = 0) {
   for (std::uint32_t step = first_step; step < first_step + 2000; ++step) {
     const PassOptions options{.gates = Reading::sampled, .seed = seed, .step = step};
     const bool clear = std::all_of(gates.begin(), gates.end(), [&](const GateParameter<T>* gate) {

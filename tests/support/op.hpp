@@ -63,7 +63,8 @@ void check_added_gradients(const Op& op, const std::vector<Tensor<T>>& inputs) {
       // A product that is added to with one rounding may differ from one that is rounded before: by half a unit in the last place.
       const double expected = 2 * static_cast<double>(once.gradients[i][j]);
       const double unit = static_cast<double>(std::numeric_limits<T>::epsilon());
-      REQUIRE(std::abs(static_cast<double>(twice.gradients[i][j]) - expected) <= 8 * unit * std::max(1.0, std::abs(expected)));
+      REQUIRE(std::abs(static_cast<double>(twice.gradients[i][j]) - expected) <=
+              8 * unit * std::max(1.0, std::abs(expected)));
     }
   }
 }

@@ -65,9 +65,8 @@ void check_unary(const Op& op, const Value& value, const Slope& slope, bool smoo
     }
   }
   SUBCASE("an input used twice, before and after") {
-    CHECK(check_gradient(context, list(point(double(), {3, 5}, 4)), [&](auto&, auto in) {
-            return op(in[0]) * in[0] + op(in[0]);
-          }) < 1e-8);
+    CHECK(check_gradient(context, list(point(double(), {3, 5}, 4)),
+                         [&](auto&, auto in) { return op(in[0]) * in[0] + op(in[0]); }) < 1e-8);
   }
   SUBCASE("the first gradient writes, the second is added") {
     const Tensor<double> x = point(double(), {17, 3}, 5), dy = random_tensor<double>({17, 3}, 6);
@@ -127,8 +126,7 @@ void check_unary(const Op& op, const Value& value, const Slope& slope, bool smoo
 /// y and dy/dx at one x, in every place of a register and in the tail.
 template <class T, class Op>
 void check_point(const Op& op, T x, T y, T slope) {
-  const UnaryResult<T> got =
-      run_unary(op, Tensor<T>::filled({37}, x), Tensor<T>::filled({37}, T(1)), 1);
+  const UnaryResult<T> got = run_unary(op, Tensor<T>::filled({37}, x), Tensor<T>::filled({37}, T(1)), 1);
   for (Index i = 0; i < 37; ++i) {
     REQUIRE(got.y[i] == y);
     REQUIRE(got.dx[i] == slope);

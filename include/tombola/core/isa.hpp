@@ -7,6 +7,16 @@
 #define TOMBOLA_ISA avx512
 #elif defined(__AVX2__) && defined(__FMA__)
 #define TOMBOLA_ISA avx2
+#elif defined(__AVX__)
+#define TOMBOLA_ISA avx
+#elif defined(__SSE4_2__)
+#define TOMBOLA_ISA sse4_2
+#elif defined(__SSE4_1__)
+#define TOMBOLA_ISA sse4_1
+#elif defined(__SSSE3__)
+#define TOMBOLA_ISA ssse3
+#elif defined(__SSE3__)
+#define TOMBOLA_ISA sse3
 #elif defined(__SSE2__)
 #define TOMBOLA_ISA sse2
 #elif defined(__ARM_NEON) && defined(__aarch64__)

@@ -2,6 +2,8 @@
 /// What gates are made of: the options of a layer's gates, and their start.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <string>
@@ -47,7 +49,7 @@ GateParameter<T> make_gates(const GateOptions& options, std::string name, std::u
   const double start = options.start.value_or(gaussian ? 0.5 : 0.0);
   require(std::isfinite(start), name, ": expected a finite start, got ", start);
   require(options.start_deviation >= 0 && std::isfinite(options.start_deviation), name,
-          ": expected a start deviation of at least 0, got ", options.start_deviation);
+          ": expected a finite start deviation of at least 0, got ", options.start_deviation);
   require(gaussian || options.sigma_mode == SigmaMode::fixed, name,
           ": expected Gaussian gates for a learned sigma, got hard-concrete");
   require(weight.size() == 0 || weight.shape() == shape, name, ": expected weights ", shape, ", got ", weight.shape());
@@ -81,6 +83,7 @@ GateParameter<T> make_gates(const GateOptions& options, std::string name, std::u
     gate.learned_sigma = {Tensor<T>::filled(sigma_shape, std::log(gate.sigma)), Tensor<T>(sigma_shape),
                           Tensor<T>(sigma_shape), each ? Tensor<T>::filled(sigma_shape, gate.sigma) : Tensor<T>(),
                           options.sigma_through_penalty};
+    gate.update_sigma();  // exp(log sigma) may be off by a bit, and log sigma is what a checkpoint holds
   }
   return gate;
 }

@@ -1,5 +1,5 @@
 /// \file
-/// The micro-kernel of the product: a tile of C kept in registers, from one packed panel of A and one of B.
+/// The micro-kernel of the product: a tile of C kept in registers while it runs along k, and the packed format it reads.
 #pragma once
 
 #include <algorithm>
@@ -10,78 +10,101 @@
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
-/// The tile that one architecture's registers hold, and the packed format that goes with it.
-/// A panel holds one tile's elements for successive k: the A panel `row_stride` of them for each k, the B panel `columns`.
+/// The tile that one architecture's registers hold. Packed, a tile's rows of A lie together for each k, `row_stride` of
+/// them, and so do a panel's `columns` of B: both panels are read from front to back.
 template <class T, class Arch>
 struct GemmTile {
   static constexpr Index width = simd::width<T, Arch>;
   static constexpr bool many_registers = simd::is_avx512<Arch> || std::is_base_of_v<xsimd::neon64, Arch>;
-  static constexpr Index registers = 2;                    ///< of B for each k: a tile is two registers wide
+  static constexpr Index registers = 2;  ///< of B, for each k
   static constexpr Index columns = registers * width;
-  static constexpr Index rows = many_registers ? 14 : 6;   ///< 2 x rows accumulators + 2 of B + 1 of A <= 32 or 16
+  static constexpr Index rows = many_registers ? 14 : 6;  ///< 2 x rows sums, 2 of B and 1 of A fit in 32 (16) registers
   static constexpr Index row_stride = (rows + width - 1) / width * width;
-  /// Terms of k between two visits to C: few visits, while a B panel (48 KiB) stays in or near the first-level cache.
-  static constexpr Index depth = std::min<Index>(49152 / (columns * static_cast<Index>(sizeof(T))), 384);
+  static constexpr Index depth = 384;  ///< terms of k between two visits to C: a panel of B stays in or near 48 KiB
 };
 
-/// The sums over `depth` terms, written to or added to c [Rows, columns], columns <= Registers * width.
-/// Element (i, k) of A lies at a[i * a_step + k] if `a_along_k`, else at a[i + k * a_step]; (k, j) of B at b[k * b_step + j].
-/// So both are read where they lie or from packed panels, whichever the caller finds cheaper.
-template <class T, class Arch, Index Rows, Index Registers, bool a_along_k>
+/// Where the micro-kernel reads an operand: packed, or where the caller's matrix lies.
+/// A: element (i, k) at data[i + k * step], or at data[i * step + k] if `along_k`.  B: (k, j) at data[k * step + j].
+template <class T>
+struct GemmRead {
+  const T* data;
+  Index step;
+  bool along_k = false;
+};
+
+namespace detail {
+
+/// c <- sums, or c + sums if `add`, for the first `count` <= width of them.
+template <class T, class Arch>
+inline void store_sums(T* c, const simd::Batch<T, Arch>& sums, Index count, bool add) noexcept {
+  if (count >= simd::width<T, Arch>) {
+    simd::store(c, add ? simd::load<T, Arch>(c) + sums : sums);
+  } else {
+    simd::store_part(c, add ? simd::load_part<T, Arch>(c, count) + sums : sums, count);
+  }
+}
+
+/// c [Rows, columns] = a b, or += a b if `add`: `depth` terms, operands as `GemmRead` says, columns <= Registers * width.
+template <class T, class Arch, Index Rows, Index Registers, bool along_k>
 void multiply_tile(Index depth, const T* a, Index a_step, const T* b, Index b_step, T* c, Index c_stride, Index columns,
                    bool add) noexcept {
   constexpr Index width = simd::width<T, Arch>, line = 64 / static_cast<Index>(sizeof(T));
   using Batch = simd::Batch<T, Arch>;
+  [[maybe_unused]] const Index last = std::min(width, columns - (Registers - 1) * width);
   Batch sums[Rows][Registers];
 #pragma GCC unroll 16
   for (Index i = 0; i < Rows; ++i) {
 #pragma GCC unroll 2
     for (Index r = 0; r < Registers; ++r) sums[i][r] = Batch(T(0));
   }
-  [[maybe_unused]] const Index last = std::min(width, columns - (Registers - 1) * width);
-  for (Index k = 0; k < depth; ++k, a += a_along_k ? 1 : a_step, b += b_step) {
-    if constexpr (a_along_k) {  // the hardware follows a few of these rows only: ask for each row's next line in turn
+  for (Index k = 0; k < depth; ++k, a += along_k ? 1 : a_step, b += b_step) {
+    if constexpr (along_k) {  // more rows than the hardware follows: ask for the next line of each in turn
       for (Index ahead = line; ahead <= 16; ahead += line) __builtin_prefetch(a + k % 16 * a_step + ahead);
+    } else if (const Index left = depth - k; left <= 96) {  // the lines of C, late enough to stay in the cache
+      __builtin_prefetch(c + left % 16 * c_stride + (left - 1) / 16 % 3 * line, 1);
     }
     Batch terms[Registers];
 #pragma GCC unroll 2
     for (Index r = 0; r < Registers; ++r) {
-      const bool part = simd::is_avx512<Arch> && r == Registers - 1;  // a mask costs nothing there
-      terms[r] = part ? simd::load_part<T, Arch>(b + r * width, last) : simd::load<T, Arch>(b + r * width);
+      const bool masked = simd::is_avx512<Arch> && r == Registers - 1;  // free there; elsewhere a short B is packed
+      terms[r] = masked ? simd::load_part<T, Arch>(b + r * width, last) : simd::load<T, Arch>(b + r * width);
     }
 #pragma GCC unroll 16
     for (Index i = 0; i < Rows; ++i) {
-      const Batch factor(a[a_along_k ? i * a_step : i]);
+      const Batch factor(a[along_k ? i * a_step : i]);
 #pragma GCC unroll 2
       for (Index r = 0; r < Registers; ++r) sums[i][r] = simd::fma(factor, terms[r], sums[i][r]);
     }
   }
 #pragma GCC unroll 16
-  for (Index i = 0; i < Rows; ++i, c += c_stride) {
+  for (Index i = 0; i < Rows; ++i) {
 #pragma GCC unroll 2
     for (Index r = 0; r < Registers; ++r) {
-      T* target = c + r * width;
-      const Index count = columns - r * width;
-      if (count >= width) {
-        simd::store(target, add ? simd::load<T, Arch>(target) + sums[i][r] : sums[i][r]);
-      } else {
-        simd::store_part(target, add ? simd::load_part<T, Arch>(target, count) + sums[i][r] : sums[i][r], count);
-      }
+      store_sums<T, Arch>(c + i * c_stride + r * width, sums[i][r], columns - r * width, add);
     }
   }
 }
 
-/// `multiply_tile` for each height and width of a tile: at [rows - 1][registers - 1].
-template <class T, class Arch, bool a_along_k>
-struct GemmTiles {
+/// `multiply_tile` for every height of a tile, [rows - 1], and width, [registers - 1].
+template <class T, class Arch, bool along_k, Index... I>
+constexpr auto multiply_tiles(std::integer_sequence<Index, I...>) noexcept {
   using Multiply = void (*)(Index, const T*, Index, const T*, Index, T*, Index, Index, bool) noexcept;
-  static constexpr Index rows = GemmTile<T, Arch>::rows;
+  return std::array<std::array<Multiply, 2>, sizeof...(I)>{
+      {{{&multiply_tile<T, Arch, I + 1, 1, along_k>, &multiply_tile<T, Arch, I + 1, 2, along_k>}}...}};
+}
+template <class T, class Arch, bool along_k>
+inline constexpr auto
+    tile_table = multiply_tiles<T, Arch, along_k>(std::make_integer_sequence<Index, GemmTile<T, Arch>::rows>{});
 
-  template <Index... I>
-  static constexpr std::array<std::array<Multiply, 2>, rows> make(std::integer_sequence<Index, I...>) noexcept {
-    return {{{{&multiply_tile<T, Arch, I + 1, 1, a_along_k>, &multiply_tile<T, Arch, I + 1, 2, a_along_k>}}...}};
-  }
-  static constexpr std::array<std::array<Multiply, 2>, rows> table = make(std::make_integer_sequence<Index, rows>{});
-};
+}  // namespace detail
+
+/// c = a b, or c += a b if `add`, for one tile.  a [rows, depth], b [depth, columns], c [rows, columns].
+template <class T, class Arch>
+void multiply_tile(Index rows, Index columns, Index depth, const GemmRead<T>& a, const GemmRead<T>& b, T* c,
+                   Index c_stride, bool add) noexcept {
+  const auto& table = a.along_k ? detail::tile_table<T, Arch, true> : detail::tile_table<T, Arch, false>;
+  const bool wide = columns > GemmTile<T, Arch>::width;
+  table[static_cast<std::size_t>(rows - 1)][wide](depth, a.data, a.step, b.data, b.step, c, c_stride, columns, add);
+}
 
 }  // namespace tombola::inline TOMBOLA_ISA::kernels

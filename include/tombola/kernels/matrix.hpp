@@ -15,12 +15,11 @@ struct Matrix {
   Index rows = 0, columns = 0, row_stride = 0, column_stride = 1;
 
   Matrix transposed() const noexcept { return {data, columns, rows, column_stride, row_stride}; }
-  operator Matrix<const T>() const noexcept
-    requires(!std::is_const_v<T>)
-  {
+  operator Matrix<const T>() const noexcept requires(!std::is_const_v<T>) {
     return {data, rows, columns, row_stride, column_stride};
   }
 
+  T* at(Index row, Index column) const noexcept { return data + row * row_stride + column * column_stride; }
   /// A line is what is contiguous in memory: a row, or a column.
   bool lines_are_rows() const noexcept { return column_stride == 1; }
   /// Elements [first, first + count) of a line. A hook in the place of a matrix may write them to the buffer instead.

@@ -67,15 +67,16 @@ struct LeNet {
   // The mean cost is 1, so that one lambda means the same with and without costs.
   void normalise_costs() {
     double total = 0, count = 0;
-    nn::for_each_of<GateParameter<T>>(*this, [&](GateParameter<T>& gate) {
-      if (gate.weight.size() != 0) return;
+    const auto for_each_unit_gate = [this](const auto& f) {
+      for (auto* group : {&units, &inputs}) nn::for_each_of<GateParameter<T>>(*group, f);
+    };
+    for_each_unit_gate([&](GateParameter<T>& gate) {
       total += static_cast<double>(gate.cost) * static_cast<double>(gate.size());
       count += static_cast<double>(gate.size());
     });
-    if (units.empty() && inputs.empty()) return;
-    for (auto* group : {&units, &inputs}) {
-      for (auto& gates : *group) gates.gate.cost = static_cast<T>(static_cast<double>(gates.gate.cost) * count / total);
-    }
+    for_each_unit_gate([&](GateParameter<T>& gate) {
+      gate.cost = static_cast<T>(static_cast<double>(gate.cost) * count / total);
+    });
   }
 };
 

@@ -15,7 +15,7 @@ namespace tombola::inline TOMBOLA_ISA {
 /// Throws `std::invalid_argument` if the shapes do not fit, the batch is empty, a label is out of range, or the smoothing is not
 /// in [0, 1]. Source of the smoothing: Szegedy et al., "Rethinking the Inception architecture", CVPR 2016.
 template <class T, class Label>
-Var<T> cross_entropy(const Var<T>& x, View<const Label> labels, std::type_identity_t<T> smoothing = T(0)) {
+Var<T> cross_entropy(const Var<T>& x, View<Label> labels, std::type_identity_t<T> smoothing = T(0)) {
   const Shape& xs = x.shape();
   require(xs.rank() == 2 && xs[0] > 0 && xs[1] > 0 && labels.shape() == Shape{xs[0]},
           "cross_entropy: expected x [batch, classes] and labels [batch], got ", xs, " and ", labels.shape());
@@ -45,7 +45,7 @@ Var<T> cross_entropy(const Var<T>& x, View<const Label> labels, std::type_identi
 
 /// The number of rows whose largest element stands at the label; a row with NaN counts as wrong. x [batch, classes].
 template <class T, class Label>
-Index count_correct(View<const T> x, View<const Label> labels) {
+Index count_correct(View<const T> x, View<Label> labels) {
   require(x.shape().rank() == 2 && labels.shape() == Shape{x.shape()[0]},
           "count_correct: expected x [batch, classes] and labels [batch], got ", x.shape(), " and ", labels.shape());
   Index correct = 0;

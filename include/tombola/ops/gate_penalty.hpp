@@ -10,11 +10,12 @@ namespace tombola::inline TOMBOLA_ISA {
 
 /// y = lambda sum_gates cost penalty(theta), y [], over all gates of all layers given. dtheta += dy lambda cost dpenalty/dtheta, which
 /// the optimiser adds in its own pass. The paper's lambda (a sum); for the mean over N gates, give lambda / N.
-/// Throws `std::invalid_argument` if lambda is negative or not finite. Source: arXiv 2603.08914.
+/// Throws `std::invalid_argument` if lambda is not finite (a negative one opens gates); the backward pass throws `std::logic_error` if another kind
+/// of penalty waits for the optimiser. Source: arXiv 2603.08914.
 template <class T>
 Var<T> gate_penalty(Pass<T>& pass, std::type_identity_t<std::span<GateParameter<T>* const>> layers, Penalty penalty,
                     std::type_identity_t<T> lambda) {
-  require(lambda >= T(0) && std::isfinite(lambda), "gate_penalty: expected a lambda of at least 0, got ", lambda);
+  require(std::isfinite(lambda), "gate_penalty: expected a finite lambda, got ", lambda);
   Var<T> y = pass.result({}, true);
   double total = 0;
   for (GateParameter<T>* gate : layers) {
@@ -27,6 +28,8 @@ Var<T> gate_penalty(Pass<T>& pass, std::type_identity_t<std::span<GateParameter<
   y.node()->output()[0] = lambda * static_cast<T>(total);
   for (GateParameter<T>* gate : layers) {
     pass.backward_step(y, [gate, penalty, lambda, y = y.node()](Pass<T>&) {
+      if (gate->penalty_weight != T(0) && gate->penalty != penalty)
+        throw std::logic_error(concat("gate_penalty: ", gate->name, ": expected one kind of penalty between two steps"));
       gate->penalty = penalty;
       gate->penalty_weight += lambda * y->gradient[0];
     });

@@ -14,7 +14,7 @@ namespace tombola::inline TOMBOLA_ISA::optim {
 /// Source: Loshchilov, Hutter, "SGDR", ICLR 2017, equation 5 without restarts.
 inline double cosine_rate(double rate, double progress, double warmup = 0) noexcept {
   if (progress < warmup) return rate * progress / warmup;
-  const double along = std::clamp((progress - warmup) / (1 - warmup), 0.0, 1.0);
+  const double along = warmup < 1 ? std::clamp((progress - warmup) / (1 - warmup), 0.0, 1.0) : 0.0;
   return rate * (1 + std::cos(std::numbers::pi * along)) / 2;
 }
 

@@ -1,0 +1,221 @@
+/// \file
+/// One product under way: packs, multiplies and adds as its plan says, chunk by chunk.
+#pragma once
+
+#include "tombola/kernels/gemm_operand.hpp"
+#include "tombola/kernels/gemm_pack.hpp"
+#include "tombola/kernels/gemm_plan.hpp"
+#include "tombola/kernels/parallel_phases.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::kernels::detail {
+
+template <class T, class Arch, class A, class B, class Epilogue>
+class GemmProduct {
+  using Tile = GemmTile<T, Arch>;
+  static constexpr Index group = 8;  // panels packed together, so that lines across k are read in longer pieces
+
+ public:
+  GemmProduct(const A& a, const B& b, T beta, const Matrix<T>& c, const Epilogue& epilogue) noexcept
+      : a_(a),
+        b_(b),
+        c_(c),
+        epilogue_(epilogue),
+        beta_(beta),
+        m_(c.rows),
+        n_(c.columns),
+        k_(a.columns),
+        plan_(plan_gemm<T, Arch>(m_, n_, k_, reads_a_directly<Tile>(a, n_), reads_b_directly(b, m_))) {}
+
+  /// Elements of scratch memory.
+  std::size_t scratch(int threads) const noexcept {
+    return static_cast<std::size_t>(shared_a() + shared_b() + sums() + threads * worker());
+  }
+
+  void run(int threads, T* scratch) noexcept {
+    shared_a_ = scratch;
+    shared_b_ = shared_a_ + shared_a();
+    sums_ = shared_b_ + shared_b();
+    workers_ = sums_ + sums();
+    if (plan_.split) {
+      parallel_phases(
+          threads, 1, plan_.slices, m_, [&](Index, Index slice, int worker) { multiply_chunk(slice, 0, worker); },
+          [&](Index, Index row, int) { add_slices(row); });
+    } else {
+      const Index packs = divide_up(plan_.slice, plan_.depth) * (groups_a() + groups_b());
+      parallel_phases(
+          threads, plan_.slices, packs, plan_.tile_blocks * plan_.panel_blocks,
+          [&](Index slice, Index chunk, int worker) { pack_chunk(slice, chunk, worker); },
+          [&](Index slice, Index chunk, int worker) { multiply_chunk(slice, chunk, worker); });
+    }
+  }
+
+ private:
+  struct Own {  // one worker's scratch memory
+    T *a, *b, *buffer;
+  };
+
+  // The parts of the scratch memory, in elements. All begin at a multiple of 16.
+  Index shared_a() const noexcept { return plan_.share_a() ? plan_.tiles * Tile::row_stride * plan_.slice : 0; }
+  Index shared_b() const noexcept { return plan_.share_b() ? plan_.panels * Tile::columns * plan_.slice : 0; }
+  Index sums() const noexcept { return plan_.split ? round_up(plan_.slices * m_ * n_, 16) : 0; }
+  Index own_a() const noexcept {
+    if (plan_.direct_a || plan_.share_a()) return 0;
+    return divide_up(plan_.tiles, plan_.tile_blocks) * Tile::row_stride * plan_.depth;
+  }
+  Index own_b() const noexcept { return plan_.share_b() ? 0 : Tile::columns * plan_.depth; }
+  Index buffer() const noexcept {
+    const Index across = std::max(group * Tile::columns, divide_up(plan_.tiles, plan_.tile_blocks) * Tile::rows);
+    return round_up(std::max({Tile::width * plan_.depth, across, group * Tile::rows}), 16);
+  }
+  Index worker() const noexcept { return own_a() + own_b() + buffer(); }
+  Own own(int worker) const noexcept {
+    T* a = workers_ + worker * this->worker();
+    return {a, a + own_a(), a + own_a() + own_b()};
+  }
+
+  Index groups_a() const noexcept { return plan_.share_a() ? divide_up(plan_.tiles, group) : 0; }
+  Index groups_b() const noexcept { return plan_.share_b() ? divide_up(plan_.panels, group) : 0; }
+  Range slice_terms(Index slice) const noexcept {
+    return {slice * plan_.slice, std::min(k_, (slice + 1) * plan_.slice)};
+  }
+  Range tile_rows(Index tile) const noexcept { return even_part(m_, plan_.tiles, tile); }
+  Range panel_columns(Index panel) const noexcept {
+    return {panel * Tile::columns, std::min(n_, (panel + 1) * Tile::columns)};
+  }
+  /// The packed tile (panel) within a slice: blocks of `depth` terms one after the other, each tile after tile.
+  T* shared_a(Index tile, Index offset, Index depth) const noexcept {
+    return shared_a_ + Tile::row_stride * (offset * plan_.tiles + tile * depth);
+  }
+  T* shared_b(Index panel, Index offset, Index depth) const noexcept {
+    return shared_b_ + Tile::columns * (offset * plan_.panels + panel * depth);
+  }
+
+  void pack_a(Range tiles, Range k, T* out, T* buffer) const noexcept {
+    constexpr Index stride = Tile::row_stride;
+    if (a_.lines_are_rows()) {
+      for (Index t = tiles.first; t < tiles.last; ++t, out += k.size() * stride) {
+        pack_along_k<stride, Arch>(a_, tile_rows(t), k, out, buffer);
+      }
+    } else {
+      const Range rows{tile_rows(tiles.first).first, tile_rows(tiles.last - 1).last};
+      const auto begin = [&](Index t) { return tile_rows(tiles.first + t).first - rows.first; };
+      pack_across_k<stride, Arch>(a_, rows, k, tiles.size(), begin, out, buffer);
+    }
+  }
+
+  void pack_b(Range panels, Range k, T* out, T* buffer) const noexcept {
+    constexpr Index stride = Tile::columns;
+    if (!b_.lines_are_rows()) {
+      for (Index p = panels.first; p < panels.last; ++p, out += k.size() * stride) {
+        pack_along_k<stride, Arch>(b_, panel_columns(p), k, out, buffer);
+      }
+    } else {
+      const Range columns{panel_columns(panels.first).first, panel_columns(panels.last - 1).last};
+      const auto begin = [](Index t) { return t * stride; };
+      pack_across_k<stride, Arch>(b_, columns, k, panels.size(), begin, out, buffer);
+    }
+  }
+
+  /// Packs a group of tiles of A, or of panels of B, for `depth` terms of a slice.
+  void pack_chunk(Index slice, Index chunk, int worker) const noexcept {
+    const Index groups = groups_a() + groups_b(), offset = chunk / groups * plan_.depth, item = chunk % groups;
+    const Range terms = slice_terms(slice);
+    const Range k{terms.first + offset, std::min(terms.last, terms.first + offset + plan_.depth)};
+    if (k.size() <= 0) return;
+    if (item < groups_a()) {
+      const Range tiles{item * group, std::min(plan_.tiles, (item + 1) * group)};
+      pack_a(tiles, k, shared_a(tiles.first, offset, k.size()), own(worker).buffer);
+    } else {
+      const Index first = (item - groups_a()) * group;
+      pack_b({first, std::min(plan_.panels, first + group)}, k, shared_b(first, offset, k.size()), own(worker).buffer);
+    }
+  }
+
+  /// The terms of one slice of k for one block of C (or, where k is split, for the slice's own sums). Chunks that follow
+  /// one another share what is packed for them, so that it stays in the second-level cache.
+  void multiply_chunk(Index slice, Index chunk, int worker) const noexcept {
+    const Range terms = slice_terms(slice);
+    const Index tile_block = plan_.share_b() ? chunk % plan_.tile_blocks : chunk / plan_.panel_blocks;
+    const Index panel_block = plan_.share_b() ? chunk / plan_.tile_blocks : chunk % plan_.panel_blocks;
+    const Range tiles = even_part(plan_.tiles, plan_.tile_blocks, tile_block);
+    const Range panels = even_part(plan_.panels, plan_.panel_blocks, panel_block);
+    const Own own = this->own(worker);
+    for (Index first = terms.first; first < terms.last; first += plan_.depth) {
+      const Range k{first, std::min(terms.last, first + plan_.depth)};
+      const Index offset = first - terms.first;
+      if (!plan_.direct_a && !plan_.share_a()) pack_a(tiles, k, own.a, own.buffer);
+      const auto a = [&](Index tile) {
+        const T* own_a = own.a + (tile - tiles.first) * Tile::row_stride * k.size();
+        return read_a(tile, k, plan_.share_a() ? shared_a(tile, offset, k.size()) : own_a);
+      };
+      // A tile of A stays in the first-level cache while C is walked along its rows, or else a panel of B does while C
+      // is walked down. The former is better for the long rows of C, but where rows are short, and A's as long, what was
+      // just written and what is read next fall into the same places.
+      const bool along_rows = plan_.share_b() && (panels.size() >= 4 || !a_.lines_are_rows());
+      if (along_rows) {
+        for (Index tile = tiles.first; tile < tiles.last; ++tile) {
+          for (Index panel = panels.first; panel < panels.last; ++panel) {
+            multiply(slice, tile, panel, k, a(tile), read_b(panel, k, offset, own));
+          }
+        }
+      } else {
+        for (Index panel = panels.first; panel < panels.last; ++panel) {
+          const GemmRead<T> b = read_b(panel, k, offset, own);
+          for (Index tile = tiles.first; tile < tiles.last; ++tile) multiply(slice, tile, panel, k, a(tile), b);
+        }
+      }
+    }
+  }
+
+  void multiply(Index slice, Index tile, Index panel, Range k, const GemmRead<T>& a,
+                const GemmRead<T>& b) const noexcept {
+    const Range rows = tile_rows(tile), columns = panel_columns(panel);
+    const Matrix<T> c = plan_.split ? Matrix<T>{sums_ + slice * m_ * n_, m_, n_, n_, 1} : c_;
+    const bool add = plan_.split ? k.first > slice_terms(slice).first : k.first > 0 || beta_ != T(0);
+    multiply_tile<T, Arch>(rows.size(), columns.size(), k.size(), a, b, c.at(rows.first, columns.first), c.row_stride,
+                           add);
+    if (plan_.split || k.last < k_) return;
+    for (Index i = rows.first; i < rows.last; ++i) epilogue_(c_.at(i, columns.first), i, columns.first, columns.size());
+  }
+
+  GemmRead<T> read_a([[maybe_unused]] Index tile, [[maybe_unused]] Range k, const T* packed) const noexcept {
+    if constexpr (is_matrix<A>) {
+      const bool along_k = a_.lines_are_rows();
+      const Index step = along_k ? a_.row_stride : a_.column_stride;
+      if (plan_.direct_a) return {a_.at(tile_rows(tile).first, k.first), step, along_k};
+    }
+    return {packed, Tile::row_stride};
+  }
+
+  GemmRead<T> read_b(Index panel, Range k, Index offset, const Own& own) const noexcept {
+    if (plan_.share_b()) return {shared_b(panel, offset, k.size()), Tile::columns};
+    if constexpr (is_matrix<B>) {
+      const Range columns = panel_columns(panel);  // a short last register is read by a mask, or else packed
+      const bool whole = simd::is_avx512<Arch> || columns.size() % Tile::width == 0;
+      if (plan_.direct_b && whole) return {b_.at(k.first, columns.first), b_.row_stride};
+    }
+    pack_b({panel, panel + 1}, k, own.b, own.buffer);
+    return {own.b, Tile::columns};
+  }
+
+  void add_slices(Index row) const noexcept {
+    T* c = c_.at(row, 0);
+    if (beta_ == T(0)) std::fill_n(c, n_, T(0));
+    for (Index slice = 0; slice < plan_.slices; ++slice) {
+      const T* terms = sums_ + (slice * m_ + row) * n_;
+      for (Index j = 0; j < n_; ++j) c[j] += terms[j];
+    }
+    epilogue_(c, row, Index{0}, n_);
+  }
+
+  const A& a_;
+  const B& b_;
+  const Matrix<T>& c_;
+  const Epilogue& epilogue_;
+  const T beta_;
+  const Index m_, n_, k_;
+  const GemmPlan plan_;
+  T *shared_a_ = nullptr, *shared_b_ = nullptr, *sums_ = nullptr, *workers_ = nullptr;
+};
+
+}  // namespace tombola::inline TOMBOLA_ISA::kernels::detail

@@ -1,0 +1,233 @@
+#include "tombola/kernels/gemm.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "support/architectures.hpp"
+#include "support/arrays.hpp"
+#include "tombola/core/tensor.hpp"
+
+using namespace tombola;
+using kernels::Matrix;
+
+namespace {
+
+template <class T>
+struct Stored {
+  std::vector<T> values;
+  Matrix<T> matrix;
+};
+
+/// Numbers in [-1, 1), stored row-major or transposed, with `gap` unused elements after every line, which are NaN.
+template <class T>
+Stored<T> random_matrix(Index rows, Index columns, bool transposed, Index gap, std::uint32_t seed) {
+  const Index lines = transposed ? columns : rows, length = transposed ? rows : columns, stride = length + gap;
+  Stored<T> stored{std::vector<T>(static_cast<std::size_t>(lines * stride), std::numeric_limits<T>::quiet_NaN()), {}};
+  const auto numbers = test::uniform<T>(lines * length, -1, 1, seed);
+  for (Index i = 0; i < lines; ++i) std::copy_n(numbers.data() + i * length, length, stored.values.data() + i * stride);
+  const Matrix<T> lines_matrix{stored.values.data(), lines, length, stride, 1};
+  stored.matrix = transposed ? lines_matrix.transposed() : lines_matrix;
+  return stored;
+}
+
+template <class T>
+Matrix<const T> constant(const Matrix<T>& matrix) {
+  return matrix;
+}
+
+/// The largest of |c - a b - beta c0| / (|a| |b| + |c0|), the sums in long double: rounding makes it k + 2 units at most,
+/// because a sum of k products passes through at most k additions in whatever order, and is rounded once more per visit.
+template <class T, class A, class B>
+double error(const A& a, const B& b, T beta, const Matrix<T>& before, const Matrix<T>& c) {
+  double worst = 0;
+  for (Index i = 0; i < c.rows; ++i) {
+    for (Index j = 0; j < c.columns; ++j) {
+      long double sum = beta == T(0) ? 0 : static_cast<long double>(*before.at(i, j)), size = std::abs(sum);
+      for (Index k = 0; k < a.columns; ++k) {
+        const long double term = static_cast<long double>(*a.at(i, k)) * static_cast<long double>(*b.at(k, j));
+        sum += term;
+        size += std::abs(term);
+      }
+      const long double difference = std::abs(static_cast<long double>(*c.at(i, j)) - sum);
+      const auto scaled =
+          static_cast<double>(difference == 0 ? 0 : difference / (size * std::numeric_limits<T>::epsilon()));
+      if (!(scaled <= worst)) worst = scaled;  // NaN too
+    }
+  }
+  return worst;
+}
+
+template <class Arch, class T>
+void check_product(Workspace& scratch, Index m, Index n, Index k, bool a_transposed, bool b_transposed, T beta,
+                   Index gap) {
+  CAPTURE(m);
+  CAPTURE(n);
+  CAPTURE(k);
+  CAPTURE(a_transposed);
+  CAPTURE(b_transposed);
+  CAPTURE(beta);
+  const auto a = random_matrix<T>(m, k, a_transposed, gap, 1), b = random_matrix<T>(k, n, b_transposed, gap, 2);
+  auto c = random_matrix<T>(m, n, false, gap, 3);
+  const auto before = c;
+  const Matrix<T> c_before{const_cast<T*>(before.values.data()), m, n, n + gap, 1};
+  const Matrix<T> result{c.values.data(), m, n, n + gap, 1};
+  if (beta == T(0)) std::fill(c.values.begin(), c.values.end(), std::numeric_limits<T>::quiet_NaN());
+  kernels::gemm<Arch>(1, scratch, constant(a.matrix), constant(b.matrix), beta, result);
+  CHECK(error(a.matrix, b.matrix, beta, c_before, result) <= static_cast<double>(k + 2));
+  bool intact = true;  // what lies between the rows is NaN still
+  for (Index i = 0; i < m; ++i) {
+    for (Index j = n; j < n + gap; ++j) intact = intact && std::isnan(*result.at(i, j));
+  }
+  CHECK(intact);
+}
+
+/// Every transpose, beta and tail; the extents walk through `sizes` in different steps.
+template <class Arch, class T>
+void check_tails() {
+  constexpr Index sizes[] = {0, 1, 2, 3, 5, 7, 13, 14, 15, 16, 17, 31, 32, 33, 47, 64, 65, 100};
+  constexpr std::size_t count = std::size(sizes);
+  Workspace scratch;
+  for (std::size_t i = 0; i < count * count; ++i) {
+    const Index m = sizes[i % count], n = sizes[i / count], k = sizes[(5 * i + 7 * (i / count)) % count];
+    check_product<Arch, T>(scratch, m, n, k, i % 2 != 0, i / 2 % 2 != 0, static_cast<T>(i / 4 % 2), i % 3 == 0 ? 3 : 0);
+  }
+}
+
+/// Shapes that take every way through the plan: blocks of k, packed beforehand, packed by the chunk, read directly, split.
+template <class Arch, class T>
+void check_plans() {
+  constexpr Index shapes[][3] = {{128, 100, 300}, {29, 27, 4000}, {300, 100, 70},
+                                 {1500, 20, 33},  {30, 1600, 50}, {800, 800, 40}};
+  Workspace scratch;
+  for (const auto& shape : shapes) {
+    const Index m = shape[0], n = shape[1], k = shape[2];
+    for (int form = 0; form < 4; ++form)
+      check_product<Arch, T>(scratch, m, n, k, form % 2 != 0, form / 2 != 0, T(form % 2), 0);
+  }
+}
+
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+/// Supplies the product of two matrices while it is packed, and counts how often each element is asked for.
+struct Hadamard {
+  const Matrix<const float>&x, &y;
+  Index rows, columns;
+  std::vector<std::atomic<int>>& asked;
+
+  bool lines_are_rows() const { return x.lines_are_rows(); }
+  const float* line(Index line, Index first, Index count, float* buffer) const noexcept {
+    const float *left = x.line(line, first, count, nullptr), *right = y.line(line, first, count, nullptr);
+    const Index length = lines_are_rows() ? columns : rows;
+    for (Index i = 0; i < count; ++i) {
+      buffer[i] = left[i] * right[i];
+      asked[static_cast<std::size_t>(line * length + first + i)].fetch_add(1);
+    }
+    return buffer;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE_DEFINE("gemm: every tail", Each, tails) { check_tails<typename Each::Arch, typename Each::T>(); }
+TEST_CASE_TEMPLATE_APPLY(tails, test::OnEach);
+
+TEST_CASE_TEMPLATE_DEFINE("gemm: every plan", Each, plans) { check_plans<typename Each::Arch, typename Each::T>(); }
+TEST_CASE_TEMPLATE_APPLY(plans, test::OnEach);
+
+TEST_CASE("gemm: the plans of this test are the intended ones") {
+  using kernels::plan_gemm;
+  CHECK(plan_gemm<float, simd::Native>(29, 27, 4000, false, false).split);
+  CHECK(plan_gemm<float, simd::Native>(300, 100, 70, false, false).share_b());
+  CHECK_FALSE(plan_gemm<float, simd::Native>(30, 1600, 50, false, false).share_b());
+  CHECK(plan_gemm<float, simd::Native>(800, 800, 900, false, false).slices > 1);
+}
+
+TEST_CASE("gemm: by hand") {
+  const Tensor<float> a({2, 3}, {1, 2, 3, 4, 5, 6}), b({3, 2}, {1, 0, 0, 1, 2, -1});
+  Tensor<float> c({2, 2}, {10, 20, 30, 40});
+  Workspace scratch;
+  kernels::gemm(1, scratch, kernels::matrix(a.view()), kernels::matrix(b.view()), 1, kernels::matrix(c.view()));
+  CHECK(std::vector<float>(c.begin(), c.end()) == std::vector<float>{17, 19, 46, 39});
+}
+
+TEST_CASE("gemm: the same bits for any number of threads, packed or not") {
+  constexpr Index shapes[][3] = {{128, 300, 784}, {300, 784, 128}, {29, 27, 4000},
+                                 {1800, 64, 64},  {900, 800, 800}, {40, 2000, 300}};
+  Workspace scratch;
+  for (const auto& shape : shapes) {
+    const Index m = shape[0], n = shape[1], k = shape[2];
+    for (int form = 0; form < 4; ++form) {
+      CAPTURE(m);
+      CAPTURE(form);
+      const auto a = random_matrix<float>(m, k, form % 2 != 0, 0, 1),
+                 b = random_matrix<float>(k, n, form / 2 != 0, 0, 2);
+      const auto ones_a = std::vector<float>(a.values.size(), 1), ones_b = std::vector<float>(b.values.size(), 1);
+      const Matrix<const float> x = a.matrix, y = b.matrix;
+      const Matrix<const float> one_a{ones_a.data(), m, k, x.row_stride, x.column_stride};
+      const Matrix<const float> one_b{ones_b.data(), k, n, y.row_stride, y.column_stride};
+      std::vector<float> expected(static_cast<std::size_t>(m * n)), got(expected.size());
+      kernels::gemm(1, scratch, x, y, 0, Matrix<float>{expected.data(), m, n, n, 1});
+      for (const int threads : test::thread_counts) {
+        kernels::gemm(threads, scratch, x, y, 0, Matrix<float>{got.data(), m, n, n, 1});
+        CHECK(same_bits(expected, got));
+      }
+      std::vector<std::atomic<int>> asked_a(a.values.size()), asked_b(b.values.size());
+      kernels::gemm(3, scratch, Hadamard{x, one_a, m, k, asked_a}, Hadamard{y, one_b, k, n, asked_b}, 0,
+                    Matrix<float>{got.data(), m, n, n, 1});
+      CHECK(same_bits(expected, got));
+      const auto once = [](const auto& asked) {
+        return std::all_of(asked.begin(), asked.end(), [](int n) { return n == 1; });
+      };
+      CHECK(once(asked_a));
+      CHECK(once(asked_b));
+    }
+  }
+}
+
+TEST_CASE("gemm: the epilogue sees every finished element once") {
+  Workspace scratch;
+  for (const auto& shape : {std::array<Index, 3>{70, 90, 800}, {29, 27, 4000}, {5, 3, 0}}) {
+    const Index m = shape[0], n = shape[1], k = shape[2];
+    const auto a = random_matrix<float>(m, k, false, 0, 1), b = random_matrix<float>(k, n, false, 0, 2);
+    std::vector<float> plain(static_cast<std::size_t>(m * n)), finished(plain.size());
+    kernels::gemm(2, scratch, constant(a.matrix), constant(b.matrix), 0, Matrix<float>{plain.data(), m, n, n, 1});
+    const auto epilogue = [](float* values, Index row, Index column, Index count) {
+      for (Index j = 0; j < count; ++j) values[j] += static_cast<float>(100 * row + column + j + 1);
+    };
+    kernels::gemm(2, scratch, constant(a.matrix), constant(b.matrix), 0, Matrix<float>{finished.data(), m, n, n, 1},
+                  epilogue);
+    for (Index i = 0; i < m * n; ++i)
+      plain[static_cast<std::size_t>(i)] += static_cast<float>(100 * (i / n) + i % n + 1);
+    CHECK(same_bits(plain, finished));
+  }
+}
+
+TEST_CASE("gemm: infinities and NaN pass through, and stay in their row and column") {
+  auto a = random_matrix<float>(20, 40, false, 0, 1), b = random_matrix<float>(40, 50, false, 0, 2);
+  *a.matrix.at(3, 5) = std::numeric_limits<float>::infinity();
+  *b.matrix.at(7, 49) = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> c(1000);
+  Workspace scratch;
+  kernels::gemm(1, scratch, constant(a.matrix), constant(b.matrix), 0, Matrix<float>{c.data(), 20, 50, 50, 1});
+  for (Index i = 0; i < 20; ++i) {
+    for (Index j = 0; j < 50; ++j) {
+      const float value = c[static_cast<std::size_t>(i * 50 + j)];
+      CHECK(std::isnan(value) == (j == 49));
+      CHECK(std::isinf(value) == (i == 3 && j != 49));
+    }
+  }
+}
+
+TEST_CASE("gemm: any scalar") {
+  Workspace scratch;
+  check_product<simd::Native, long double>(scratch, 13, 9, 31, false, true, 0, 0);
+  check_product<simd::Native, long double>(scratch, 13, 9, 31, true, false, 1, 2);
+}
