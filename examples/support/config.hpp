@@ -30,7 +30,7 @@ struct Config {
   std::uint64_t seed = 1;
   int replicates = 1;
   std::string mode = "frozen-random";
-  Index batch = 128;
+  Index batch = 128, shift = 0;
   Index validation = 5000;
   std::vector<Index> hidden{300, 100};
   std::string activation = "relu", init = "signed_constant", rescale = "layer";
@@ -87,6 +87,7 @@ struct Config {
     nlohmann::ordered_json json{{"mode", mode},
                                 {"epochs", epochs},
                                 {"batch", batch},
+                                {"shift", shift},
                                 {"validation", validation},
                                 {"hidden", hidden},
                                 {"activation", activation},
@@ -146,6 +147,9 @@ inline void add_options(CLI::App& app, Config& c) {
       ->default_str("");
   app.add_option("--validation", c.validation, "training images, the last ones, kept for validation (0: none)")
       ->check(CLI::Range(Index{0}, Index{1} << 31))
+      ->group("Data");
+  app.add_option("--shift", c.shift, "move training images by up to this many pixels in each direction, anew in every epoch")
+      ->check(CLI::Range(Index{0}, Index{8}))
       ->group("Data");
   app.add_option("--batch", c.batch, "images in a mini-batch")
       ->check(CLI::Range(Index{1}, Index{1} << 20))

@@ -52,7 +52,7 @@ class Search {
         sgd_(context, nn::parameters(model), {.rate = config.weight_rate, .weight_decay = config.weight_decay}),
         train_(
             data.train,
-            {.size = config.batch, .seed = config.seed, .statistics = data.statistics, .threads = context.threads()}),
+            {.size = config.batch, .seed = config.seed, .shift = config.shift, .statistics = data.statistics, .threads = context.threads()}),
         validation_(data.validation,
                     {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = context.threads()}),
         penalty_(parse_name<Penalty>("--penalty", penalty_names, config.penalty)) {

@@ -36,4 +36,4 @@ TEST_CASE("refuse_file: path, offset, expected, got") {
                        "x: at byte 18446744073709551615: expected a, got b", std::runtime_error);
 }
 
-TEST_CASE("concat: parts of any type") { CHECK(concat("a", 1, std::string("b")) == "a1b"); }
+TEST_CASE("concat: parts of any type") { CHECK(concat("a", 1, std::string_view("b")) == "a1b"); }

@@ -254,3 +254,32 @@ TEST_CASE("batches: refuses images and labels that do not belong together") {
   const Images flat{"flat", Tensor<std::uint8_t>({3, 4}), Tensor<std::uint8_t>({3}), 1};
   CHECK_THROWS_AS(Batches<float>{flat}, std::invalid_argument);
 }
+
+TEST_CASE("batches: shifted images") {
+  // One image of 3 x 2 pixels with two channels: pixel values tell where they came from.
+  data::Images images;
+  images.pixels = Tensor<std::uint8_t>({1, 3, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+  images.labels = Tensor<std::uint8_t>({1});
+  images.classes = 1;
+  data::Batches<double> plain(images, {.size = 1}), shifted(images, {.size = 1, .seed = 3, .shift = 1});
+  std::vector<int> moves(9);
+  for (Index epoch = 0; epoch < 200; ++epoch) {
+    const Stream stream{3, Purpose::augmentation, 0, static_cast<std::uint32_t>(epoch)};
+    const Index down = static_cast<Index>(stream.word(0) % 3) - 1, right = static_cast<Index>(stream.word(1) % 3) - 1;
+    ++moves[static_cast<std::size_t>((down + 1) * 3 + right + 1)];
+    const auto x = shifted.get(epoch, 0).x;
+    const auto original = plain.get(0, 0).x;
+    for (Index row = 0; row < 3; ++row) {
+      for (Index column = 0; column < 2; ++column) {
+        const Index r = row - down, c = column - right;
+        const bool inside = r >= 0 && r < 3 && c >= 0 && c < 2;
+        for (Index channel = 0; channel < 2; ++channel) {
+          CHECK(x[(row * 2 + column) * 2 + channel] == (inside ? original[(r * 2 + c) * 2 + channel] : 0.0));
+        }
+      }
+    }
+  }
+  CHECK(*std::min_element(moves.begin(), moves.end()) > 0);  // each has probability 1/9: missing in 200 is below 1e-9
+  CHECK_THROWS_WITH_AS(data::Batches<double>(images, {.shift = -1}), "batches: expected a shift of 0 to 1024 pixels, got -1",
+                       std::invalid_argument);
+}

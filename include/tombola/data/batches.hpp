@@ -18,6 +18,7 @@ struct BatchOptions {
   Index size = 128;            ///< images in a batch; the last one of an epoch has what is left
   std::uint64_t seed = 1;      ///< of the order
   bool shuffle = true;         ///< false: every epoch in the order of the data set
+  Index shift = 0;             ///< moves each image by up to this many pixels up or down and left or right (augmentation)
   Statistics statistics = {};  ///< what pixels are normalised by; the default leaves them from 0 to 1
   int threads = 1;             ///< that share the work; no result depends on their number
 };
@@ -37,6 +38,8 @@ struct Batch {
 /// The mini-batches of a data set: x = (pixel / 255 - mean[channel]) / deviation[channel], computed in double, rounded
 /// once to T. Epoch e takes the images in the order `permutation({seed, Purpose::order, 0, e}, count)`: batch b of
 /// epoch e is a function of the options alone, whatever was asked for before, so a run resumes anywhere.
+/// With `shift` s, image i of epoch e moves down by w0 mod (2 s + 1) - s and right by w1 mod (2 s + 1) - s pixels, w0 and w1 being
+/// words 2 i and 2 i + 1 of {seed, Purpose::augmentation, 0, e}; what moves in is pixel 0, what moves out is lost.
 ///
 ///     for (const auto batch : batches.epoch(e)) step(batch.rows(), batch.labels);
 ///
@@ -54,6 +57,8 @@ class Batches {
             "batches: expected pixels [count, height, width, channels] and labels [count], got ", images.pixels.shape(),
             " and ", images.labels.shape());
     require(options.size >= 1, "batches: expected at least 1 image a batch, got ", options.size);
+    require(options.shift >= 0 && options.shift <= 1024, "batches: expected a shift of 0 to 1024 pixels, got ",
+            options.shift);
     require(options.threads >= 1, "batches: expected at least 1 thread, got ", options.threads);
   }
   explicit Batches(const Images&& images, const BatchOptions& options = {}) = delete;  // they would be gone
@@ -98,7 +103,11 @@ class Batches {
       for (Index i = range.first; i < range.last; ++i) {
         const Index from = options_.shuffle ? Index{order_[static_cast<std::size_t>(first + i)]} : first + i;
         labels[i] = images_->labels[from];
-        normalise(images_->pixels.data() + from * features, x.data() + i * features, features);
+        if (options_.shift == 0) {
+          normalise(images_->pixels.data() + from * features, x.data() + i * features, features);
+        } else {
+          normalise_shifted(epoch, from, x.data() + i * features);
+        }
       }
     });
   }
@@ -135,6 +144,25 @@ class Batches {
     for (Index channel = 0; channel < channels; ++channel) {
       const T* value = table_.data() + 256 * channel;
       for (Index i = channel; i < features; i += channels) x[i] = value[pixels[i]];
+    }
+  }
+
+  void normalise_shifted(Index epoch, Index image, T* x) const noexcept {
+    const Shape& all = images_->pixels.shape();
+    const Index height = all[1], width = all[2], channels = all[3], reach = 2 * options_.shift + 1;
+    const Stream stream{options_.seed, Purpose::augmentation, 0, static_cast<std::uint32_t>(epoch)};
+    const auto move = [&](std::uint64_t word) { return static_cast<Index>(stream.word(word)) % reach - options_.shift; };
+    const Index down = move(2 * static_cast<std::uint64_t>(image)), right = move(2 * static_cast<std::uint64_t>(image) + 1);
+    const std::uint8_t* pixels = images_->pixels.data() + image * height * width * channels;
+    for (Index row = 0; row < height; ++row) {
+      for (Index column = 0; column < width; ++column) {
+        const Index r = row - down, c = column - right;
+        const bool inside = r >= 0 && r < height && c >= 0 && c < width;
+        for (Index channel = 0; channel < channels; ++channel) {
+          const std::uint8_t pixel = inside ? pixels[(r * width + c) * channels + channel] : std::uint8_t{0};
+          x[(row * width + column) * channels + channel] = table_[static_cast<std::size_t>(256 * channel + pixel)];
+        }
+      }
     }
   }
 

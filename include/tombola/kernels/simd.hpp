@@ -151,7 +151,6 @@ inline xsimd::batch_bool<T, Arch> from_bits(std::uint64_t word) noexcept {
 using xsimd::abs;
 using xsimd::erf;
 using xsimd::exp;
-using xsimd::log;
 using xsimd::max;
 using xsimd::min;
 using xsimd::select;
@@ -167,6 +166,17 @@ inline Batch<T, Arch> load_floats(const float* p) noexcept {
     T wide[static_cast<std::size_t>(width<T, Arch>)];
     for (Index i = 0; i < width<T, Arch>; ++i) wide[i] = static_cast<T>(p[i]);
     return simd::load<T, Arch>(wide);
+  }
+}
+
+/// log a. The AVX-512BW version of xsimd 8.1 does not compile with g++ -O0; the one for plain AVX-512 is the same but for that.
+template <class T, class Arch>
+inline Batch<T, Arch> log(const Batch<T, Arch>& a) noexcept {
+  if constexpr (is_avx512<Arch>) {
+    using Plain = Batch<T, xsimd::avx512f>;
+    return static_cast<typename Plain::register_type>(xsimd::log(Plain(static_cast<typename Plain::register_type>(a))));
+  } else {
+    return xsimd::log(a);
   }
 }
 
