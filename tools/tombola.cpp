@@ -10,6 +10,7 @@
 #include "support/data_source.hpp"
 #include "support/evaluate.hpp"
 #include "support/networks.hpp"
+#include "support/waiting.hpp"
 
 namespace {
 
@@ -97,6 +98,7 @@ int evaluate(const std::string& file, const std::string& folder, int threads) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  examples::wait_politely(argv);
   CLI::App app("What a ticket (.tombola) holds, whether it is intact, and how well its network does.", "tombola");
   app.require_subcommand(1);
   std::string file, folder;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -43,7 +44,8 @@ Ticket make_ticket(Model& model, std::map<std::string, std::string> properties =
 }
 
 /// Sets the gates of a model, built from the ticket's seed, so that every reading gives the ticket's masks.
-/// Throws `std::invalid_argument` unless the model has the ticket's weights, under the same names, and gates for its masks.
+/// Throws `std::invalid_argument` unless the model has the ticket's weights, under the same names, and gates for its masks (a weight
+/// that is kept as a whole needs none); then no gate has changed.
 template <class T = float, class Model>
 void apply_ticket(const Ticket& ticket, Model& model) {
   std::map<std::string, const Bits*> masks;
@@ -57,11 +59,22 @@ void apply_ticket(const Ticket& ticket, Model& model) {
     ++layers;
   });
   require(layers == ticket.layers.size(), "ticket: expected a model of ", ticket.layers.size(), " weights, got ", layers);
+  std::set<std::string> gated;
   nn::for_each_of<GateParameter<T>>(model, [&](GateParameter<T>& gate) {
     const auto mask = masks.find(gate.name);
-    require(mask != masks.end(), "ticket: expected a mask for the gates ", gate.name);
-    gates::set_mask(gate, *mask->second);
+    require(mask != masks.end(), "ticket: expected a mask for the gates ", gate.name, ", got none");
+    require(mask->second->size() == gate.size(), gate.name, ": expected a mask of ", gate.size(), " gates, got ",
+            mask->second->size());
+    gated.insert(gate.name);
   });
+  const auto require_gates = [&gated](const std::string& name) {
+    require(gated.contains(name), "ticket: expected gates for the mask ", name, ", got none");
+  };
+  for (const Layer& layer : ticket.layers) {
+    if (layer.mask.count() != layer.mask.size()) require_gates(layer.name);
+  }
+  for (const Units& units : ticket.units) require_gates(units.name);
+  nn::for_each_of<GateParameter<T>>(model, [&](GateParameter<T>& gate) { gates::set_mask(gate, *masks.at(gate.name)); });
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::ticket

@@ -1,0 +1,165 @@
+#include "tombola/ticket/model.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/temporary_folder.hpp"
+#include "support/tensors.hpp"
+#include "tombola/models/lenet.hpp"
+
+using namespace tombola;
+using namespace test_support;
+
+namespace {
+
+const models::LeNetOptions small{.inputs = 6, .hidden = {9, 5}, .outputs = 3};
+const models::LeNetOptions structured{
+    .inputs = 6, .hidden = {9, 5}, .outputs = 3, .unit_gates = true, .input_gates = true};
+
+nn::Init init(GateKind kind = GateKind::gaussian, std::uint64_t seed = 3) {
+  return {.seed = seed, .gates = {.kind = kind, .start_deviation = 0.5}, .rescale = Rescale::layer};
+}
+
+template <class Model>
+std::vector<Bits> masks(Model& model) {
+  std::vector<Bits> all;
+  for (const auto* gate : nn::gates(model)) all.push_back(gates::mask(*gate));
+  return all;
+}
+
+template <class Model>
+Tensor<float> outputs(Model& model, Reading reading) {
+  Context context(1);
+  Inference<float> pass(context, {.gates = reading});
+  return Tensor<float>::copy_of(model(pass.input(random_tensor<float>({4, 6}, 8))).value());
+}
+
+}  // namespace
+
+TEST_CASE("make_ticket: weights, where they come from, and the binary masks of their gates") {
+  for (const GateKind kind : {GateKind::gaussian, GateKind::hard_concrete}) {
+    models::LeNet<nn::Gated> net(init(kind), small);
+    const ticket::Ticket found = ticket::make_ticket(net, {{"network", "lenet"}});
+    CHECK(found.seed == 3);
+    CHECK(found.properties == std::map<std::string, std::string>{{"network", "lenet"}});
+    CHECK(found.units.empty());
+    REQUIRE(found.layers.size() == 3);
+    for (std::size_t l = 0; l < 3; ++l) {
+      auto& [frozen, gate, rescale] = net.layers[l].weight;
+      const ticket::Layer& layer = found.layers[l];
+      CHECK(layer.name == concat("fc", l + 1, ".weight"));
+      CHECK(layer.shape == frozen.shape());
+      CHECK(layer.weights == frozen.origin());
+      CHECK(layer.weights.id == l);
+      CHECK(layer.mask == gates::mask(gate));
+      CHECK(layer.mask.count() > 0);
+      CHECK(layer.mask.count() < layer.mask.size());
+      CHECK(layer.weights_hash == frozen.hash());
+      CHECK(ticket::regenerates(layer));
+    }
+  }
+}
+
+TEST_CASE("make_ticket: weights without gates are kept as a whole, gates on neurons become units") {
+  models::LeNet<nn::Frozen> net(init(), structured);
+  const ticket::Ticket found = ticket::make_ticket(net);
+  REQUIRE(found.layers.size() == 3);
+  for (const auto& layer : found.layers) CHECK(layer.mask.count() == layer.shape.size());
+  REQUIRE(found.units.size() == 3);
+  const auto gates = nn::gates(net);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(found.units[i].name == gates[i]->name);
+    CHECK(found.units[i].mask == gates::mask(*gates[i]));
+  }
+  CHECK(found.units[0].name == "units1");
+  CHECK(found.units[2].name == "inputs");
+}
+
+TEST_CASE("make_ticket: in double the same ticket") {
+  models::LeNet<nn::Gated, float> narrow(init(), small);
+  models::LeNet<nn::Gated, double> wide(init(), small);
+  CHECK(ticket::encode(ticket::make_ticket(narrow)) == ticket::encode(ticket::make_ticket<double>(wide)));
+}
+
+TEST_CASE("make_ticket: trained and loaded weights make no ticket") {
+  models::LeNet<nn::Trained> trained(init(), small);
+  CHECK_THROWS_WITH_AS(ticket::make_ticket(trained),
+                       "ticket: expected weights as the seed drew them, got trained weights fc1.weight",
+                       std::invalid_argument);
+  models::LeNet<nn::Joint> joint(init(), small);
+  CHECK_THROWS_WITH_AS(ticket::make_ticket(joint),
+                       "ticket: expected weights as the seed drew them, got trained weights fc1.weight",
+                       std::invalid_argument);
+  models::LeNet<nn::Gated> loaded(init(), small);
+  loaded.layers[1].weight.frozen.load(random_tensor<float>({5, 9}, 1));
+  CHECK_THROWS_WITH_AS(ticket::make_ticket(loaded),
+                       "ticket: expected weights as the seed drew them, got loaded weights fc2.weight",
+                       std::invalid_argument);
+  const ticket::Ticket good = [] {
+    models::LeNet<nn::Gated> net(init(), small);
+    return ticket::make_ticket(net);
+  }();
+  CHECK_THROWS_AS(ticket::apply_ticket(good, loaded), std::invalid_argument);
+  CHECK_THROWS_AS(ticket::apply_ticket(good, trained), std::invalid_argument);
+  CHECK_THROWS_AS(ticket::apply_ticket(good, joint), std::invalid_argument);
+}
+
+TEST_CASE("apply_ticket: through a file, into a model of the same seed; every reading then gives the binary outputs") {
+  const TemporaryFolder folder;
+  const auto check = [&folder](auto& searched, auto& fresh) {
+    ticket::save(ticket::make_ticket(searched), folder / "t.tombola");
+    REQUIRE(masks(searched) != masks(fresh));
+    ticket::apply_ticket(ticket::load(folder / "t.tombola"), fresh);
+    CHECK(masks(searched) == masks(fresh));
+    const Tensor<float> expected = outputs(searched, Reading::binary);
+    for (const Reading reading : {Reading::binary, Reading::above_zero, Reading::relaxed})
+      CHECK(same_bits(outputs(fresh, reading), expected));
+  };
+  const auto closed = [](auto& model) {
+    for (auto* gate : nn::gates(model)) gates::set_mask(*gate, Bits(gate->size()));
+  };
+  for (const GateKind kind : {GateKind::gaussian, GateKind::hard_concrete}) {
+    models::LeNet<nn::Gated> searched(init(kind), small), fresh(init(kind), small);
+    closed(fresh);
+    check(searched, fresh);
+    models::LeNet<nn::Frozen> units(init(kind), structured), fresh_units(init(kind), structured);
+    closed(fresh_units);
+    check(units, fresh_units);
+  }
+}
+
+TEST_CASE("apply_ticket: a model that does not match is refused, and stays as it was") {
+  models::LeNet<nn::Gated> net(init(), small);
+  const ticket::Ticket found = ticket::make_ticket(net);
+  const auto refused = [](const ticket::Ticket& ticket, auto&& model, const char* message) {
+    for (auto* gate : nn::gates(model)) gates::set_mask(*gate, Bits(gate->size()));
+    const auto before = masks(model);
+    CHECK_THROWS_WITH_AS(ticket::apply_ticket(ticket, model), message, std::invalid_argument);
+    CHECK(masks(model) == before);
+  };
+  refused(found, models::LeNet<nn::Gated>(init(GateKind::gaussian, 4), small),
+          "ticket: expected a model with the ticket's weights in order, got fc1.weight [9, 6]");
+  refused(found, models::LeNet<nn::Gated>(init(), {.inputs = 6, .hidden = {9, 4}, .outputs = 3}),
+          "ticket: expected a model with the ticket's weights in order, got fc2.weight [4, 9]");
+  refused(found, models::LeNet<nn::Gated>(init(), {.inputs = 6, .hidden = {9, 5, 3}, .outputs = 3}),
+          "ticket: expected a model with the ticket's weights in order, got fc3.weight [3, 5]");
+  refused(found, models::LeNet<nn::Gated>(init(), {.inputs = 6, .hidden = {9}, .outputs = 5}),
+          "ticket: expected a model of 3 weights, got 2");
+  nn::Init uniform = init();
+  uniform.weights = WeightInit::uniform;
+  refused(found, models::LeNet<nn::Gated>(uniform, small),
+          "ticket: expected a model with the ticket's weights in order, got fc1.weight [9, 6]");
+  // A mask on units that the model does not have, gates that the ticket has no mask for, a mask on a weight without gates.
+  models::LeNet<nn::Frozen> units(init(), structured);
+  const ticket::Ticket of_units = ticket::make_ticket(units);
+  refused(of_units, models::LeNet<nn::Frozen>(init(), small), "ticket: expected gates for the mask units1, got none");
+  models::LeNetOptions hidden_only = structured;
+  hidden_only.input_gates = false;
+  refused(of_units, models::LeNet<nn::Frozen>(init(), hidden_only), "ticket: expected gates for the mask inputs, got none");
+  refused(found, models::LeNet<nn::Frozen>(init(), small), "ticket: expected gates for the mask fc1.weight, got none");
+  models::LeNet<nn::Frozen> plain(init(), hidden_only);
+  refused(ticket::make_ticket(plain), models::LeNet<nn::Frozen>(init(), structured),
+          "ticket: expected a mask for the gates inputs, got none");
+  ticket::Ticket wrong = of_units;
+  wrong.units[1].mask = Bits(6);
+  refused(wrong, models::LeNet<nn::Frozen>(init(), structured), "units2: expected a mask of 5 gates, got 6");
+}
