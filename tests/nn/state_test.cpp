@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-#include <functional>
+#include <cmath>
+#include <type_traits>
 
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
@@ -199,10 +200,10 @@ TEST_CASE("state: every truncation is refused") {
   Learner<models::LeNet<nn::Joint>> learner(init_with(SigmaMode::layer), {.inputs = 6, .hidden = {2}, .outputs = 3});
   const Bytes saved = learner.state();
   for (std::size_t size = 0; size < saved.size(); ++size) {
-    Reader reader(std::span(saved).first(size), "state");
+    Reader reader({saved.data(), size}, "state");
     CHECK_THROWS_AS(nn::read_state(reader, learner.net), std::runtime_error);
   }
-  Reader reader(std::span(saved).first(10), "state");
+  Reader reader({saved.data(), 10}, "state");
   CHECK_THROWS_WITH_AS(nn::read_state(reader, learner.net),
                        "state: at byte 8: expected 4 more bytes, got 2 (the file is truncated)", std::runtime_error);
 }

@@ -140,8 +140,8 @@ TEST_CASE("apply_ticket: a model that does not match is refused, and stays as it
           "ticket: expected a model with the ticket's weights in order, got fc1.weight [9, 6]");
   refused(found, models::LeNet<nn::Gated>(init(), {.inputs = 6, .hidden = {9, 4}, .outputs = 3}),
           "ticket: expected a model with the ticket's weights in order, got fc2.weight [4, 9]");
-  refused(found, models::LeNet<nn::Gated>(init(), {.inputs = 6, .hidden = {9, 5, 3}, .outputs = 3}),
-          "ticket: expected a model with the ticket's weights in order, got fc3.weight [3, 5]");
+  refused(found, models::LeNet<nn::Gated>(init(), {.inputs = 6, .hidden = {9, 5, 4}, .outputs = 3}),
+          "ticket: expected a model with the ticket's weights in order, got fc3.weight [4, 5]");
   refused(found, models::LeNet<nn::Gated>(init(), {.inputs = 6, .hidden = {9}, .outputs = 5}),
           "ticket: expected a model of 3 weights, got 2");
   nn::Init uniform = init();
