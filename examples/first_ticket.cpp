@@ -1,7 +1,6 @@
 /// \file
 /// The smallest search: a strong ticket in LeNet-300-100, from MNIST to a file. usage: first_ticket MNIST_FOLDER
 #include <tombola/data/mnist.hpp>
-#include <tombola/ticket/model.hpp>
 #include <tombola/tombola.hpp>
 
 #include <cstdio>
@@ -27,7 +26,7 @@ int main(int argc, char** argv) {
   const std::uint32_t epochs = 5, steps = epochs * static_cast<std::uint32_t>(train.count());
   for (std::uint32_t epoch = 0, step = 0; epoch < epochs; ++epoch) {
     for (const auto batch : train.epoch(epoch)) {
-      Tape<float> tape(context, {.gates = Reading::sampled, .seed = 1, .step = step});
+      Tape<float> tape(context, {.seed = 1, .step = step});
       const auto loss = cross_entropy(net(tape.input(batch.rows())), batch.labels) + gate_penalty<float>(tape, gates, Penalty::sparse, 1e-5f);
       tape.backward(loss);
       adam.set_rate(optim::cosine_rate(0.05, static_cast<double>(step++) / steps));
@@ -37,7 +36,7 @@ int main(int argc, char** argv) {
 
   Index correct = 0;
   for (const auto batch : test.epoch(0)) {
-    Inference<float> pass(context, {.gates = Reading::binary});
+    Inference<float> pass(context);
     correct += count_correct(net(pass.input(batch.rows())).value(), batch.labels);
   }
   ticket::save(ticket::make_ticket(net), "first.tombola");

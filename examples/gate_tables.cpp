@@ -1,6 +1,7 @@
 /// \file
 /// Two tables on MNIST: the penalties induce-sparse and induce-decision against each other, and activations and kinds of gates.
 #include <cstdio>
+#include <iomanip>
 
 #include "support/experiment.hpp"
 
@@ -16,8 +17,8 @@ std::vector<Variation> penalties(const Config& base) {
       Config config = base;
       config.penalty = penalty;
       config.lambda = base.lambda * factor;
-      const std::string label = tombola::concat(penalty, ", lambda ", std::round(100 * config.lambda) / 100);
-      variations.push_back({tombola::concat("penalty-", penalty, "-", std::round(100 * config.lambda) / 100), label, config});
+      const double shown = std::stod(tombola::concat(std::setprecision(3), config.lambda));
+      variations.push_back({tombola::concat("penalty-", penalty, "-", shown), tombola::concat(penalty, ", lambda ", shown), config});
     }
   }
   return variations;

@@ -2,6 +2,7 @@
 /// Finds a strong lottery ticket in LeNet-300-100 on MNIST: the weights stay as the seed drew them, only gates are learned.
 #include <cstdio>
 #include <exception>
+#include <new>
 
 #include "support/replicates.hpp"
 #include "support/waiting.hpp"
@@ -27,16 +28,11 @@ void print(const examples::Json& summary, const std::string& out) {
 }
 
 int run(const examples::Config& config) {
-  if (config.mode_value() == examples::Mode::frozen_trained && config.weights.empty()) {
-    throw std::runtime_error("--weights: expected the weights.bin of another run for --mode frozen-trained, got nothing");
-  }
+  config.check();
   examples::make_writable_folder(config.out);
   const examples::DataSource source = examples::find_mnist(config.data);
   const examples::Data data = examples::load_data(config, source);
-  if (source.is_subset && !config.quiet) {
-    std::fprintf(stderr, "no full MNIST found (--data, $TOMBOLA_DATA, tools/fetch-data): using the subset of %td + %td images in %s\n",
-                 data.train.count() + data.validation.count(), data.test.count(), source.folder.c_str());
-  }
+  examples::mention_subset(config, source, data);
   examples::stop_on_signals();
   const auto summary = examples::run_replicates(config, data, examples::describe(data, source));
   if (!summary) return 130;
@@ -58,6 +54,9 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   try {
     return run(config);
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "lenet_mnist: not enough memory: expected a smaller network or batch (--hidden, --batch)\n");
+    return 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "lenet_mnist: %s\n", error.what());
     return 1;

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <new>
 #include <string>
 
 #include "support/data_source.hpp"
@@ -62,6 +63,7 @@ int inspect(const std::string& file, bool as_json) {
   }
   std::printf("kept %lld of %lld weights: %.2f%% sparse; masks hold %.0f bytes of information\n", about["kept"].get<long long>(),
               about["weights"].get<long long>(), 100 * about["sparsity"].get<double>(), about["entropy_bytes"].get<double>());
+  if (!about["units"].empty()) std::printf("(weights of removed units are counted as kept: this ticket removes whole units)\n");
   return 0;
 }
 
@@ -79,13 +81,13 @@ int verify(const std::string& file) {
 }
 
 int evaluate(const std::string& file, const std::string& folder, int threads) {
-  const ticket::Ticket ticket = ticket::load(file);
+  const ticket::Ticket ticket = ticket::load(file, Index{1} << 28);  // a network of at most some GB
   const examples::DataSource source = examples::find_mnist(folder);
   const data::Images test = data::load_mnist(source.folder).test;
   Context context(threads);
   examples::Evaluation batches(
-      test, {.size = 1000, .shuffle = false, .statistics = examples::input_statistics(ticket), .threads = threads});
-  const double accuracy = examples::with_network(ticket, [&](auto& model) {
+      test, {.size = 1000, .shuffle = false, .statistics = examples::input_statistics(ticket, file), .threads = threads});
+  const double accuracy = examples::with_network(ticket, file, [&](auto& model) {
     if (model.layers.front().in != test.features()) {
       throw std::runtime_error(concat(source.folder, ": expected images of ", model.layers.front().in, " pixels, got ", test.features()));
     }
@@ -116,6 +118,9 @@ int main(int argc, char** argv) {
     if (*inspect_command) return inspect(file, as_json);
     if (*verify_command) return verify(file);
     return evaluate(file, folder, threads);
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "tombola: %s: not enough memory for its network\n", file.c_str());
+    return 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "tombola: %s\n", error.what());
     return 1;

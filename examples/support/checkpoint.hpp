@@ -2,6 +2,7 @@
 /// Checkpoints of a search: all that a run needs to go on and end in the same bytes.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,14 @@ struct SearchState {
   tombola::gates::SparsityController::State controller;
   std::vector<EpochRecord> history;
 };
+
+/// The entry in which two texts of JSON first differ, as it stands in `one`.
+inline std::string differing_entry(const std::string& one, const std::string& other) {
+  const auto at = static_cast<std::size_t>(std::mismatch(one.begin(), one.end(), other.begin(), other.end()).first - one.begin());
+  const std::size_t comma = one.substr(0, at).rfind(",\"");
+  const std::size_t begin = comma == std::string::npos ? 0 : comma + 1;
+  return one.substr(begin, one.find(",\"", at) - begin);
+}
 
 /// Writes a checkpoint, atomically: "TOMBCKP" 1, the configuration as text, the state, the model's state, the CRC-64/XZ of all that.
 template <class Model>
@@ -60,7 +69,8 @@ SearchState load_checkpoint(const std::string& path, const std::string& config, 
   const auto magic = reader.bytes(8);
   reader.check(std::equal(magic.begin(), magic.end(), "TOMBCKP\1"), "a checkpoint", "another kind of file");
   const std::string written = reader.string();
-  reader.check(written == config, tombola::concat("a checkpoint of the configuration ", config), written);
+  reader.check(written == config, "a checkpoint of the configuration " + differing_entry(config, written),
+               differing_entry(written, config));
 
   SearchState state;
   for (std::uint64_t* value : {&state.step, &state.optimiser_steps, &state.correct, &state.seen})

@@ -49,6 +49,15 @@ struct Config {
 
   Mode mode_value() const { return tombola::parse_name<Mode>("--mode", mode_names, mode); }
   bool structured() const { return structure != "weights"; }
+  /// Throws `std::runtime_error` for options that do not go together.
+  void check() const {
+    if (mode_value() == Mode::frozen_trained && weights.empty()) {
+      throw std::runtime_error("--weights: expected the weights.bin of another run for --mode frozen-trained, got nothing");
+    }
+    if (mode_value() == Mode::dense && structured()) {
+      throw std::runtime_error("--structure: expected weights for --mode dense, which has no gates, got " + structure);
+    }
+  }
 
   tombola::nn::Init make_init() const {
     using namespace tombola;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "tombola/data/mnist.hpp"
 
@@ -23,11 +24,12 @@ inline DataSource find_mnist(const std::string& given) {
     const char* value = std::getenv(name);
     return value == nullptr ? "" : value;
   };
-  if (const std::string root = environment("TOMBOLA_DATA"); !root.empty() && fs::is_directory(root + "/mnist"))
+  std::error_code ignored;  // what cannot be looked at is not there
+  if (const std::string root = environment("TOMBOLA_DATA"); !root.empty() && fs::is_directory(root + "/mnist", ignored))
     return {root + "/mnist"};
   std::string cache = environment("XDG_CACHE_HOME");
   if (cache.empty() && !environment("HOME").empty()) cache = environment("HOME") + "/.cache";
-  if (!cache.empty() && fs::is_directory(cache + "/tombola/mnist")) return {cache + "/tombola/mnist"};
+  if (!cache.empty() && fs::is_directory(cache + "/tombola/mnist", ignored)) return {cache + "/tombola/mnist"};
   return {TOMBOLA_MNIST_SUBSET, true};
 }
 

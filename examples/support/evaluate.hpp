@@ -52,18 +52,29 @@ void set_masks(Model& model, const Masks& masks) {
   for (auto* gate : nn::gates(model)) gates::set_mask(*gate, masks.at(gate->name));
 }
 
+/// Gives a model the weights of another one, frozen or trained, built by the same options.
+template <class Model>
+void copy_weights(Model& from, Model& to) {
+  std::vector<View<const float>> weights;
+  nn::for_each_of<nn::FrozenTensor<float>>(from, [&](auto& frozen) { weights.push_back(frozen.value()); });
+  nn::for_each_of<Parameter<float>>(from, [&](auto& trained) { weights.push_back(trained.value); });
+  auto next = weights.begin();
+  nn::for_each_of<nn::FrozenTensor<float>>(to, [&](auto& frozen) { frozen.load(*next++); });
+  nn::for_each_of<Parameter<float>>(to, [&](auto& trained) { trained.value = Tensor<float>::copy_of(*next++); });
+}
+
 /// Test accuracies that a ticket has to differ from: the mask shuffled within each layer, the same mask on other weights, no mask.
 struct Controls {
   double shuffled_mask = 0, reseeded_weights = 0, unmasked = 0;
 };
 
-/// `build(seed)` makes the model with the weights of a seed; `prepare(model)` replaces them where they are not drawn.
-template <class Build, class Prepare>
-Controls controls(Context& context, const Build& build, const Prepare& prepare, std::uint64_t seed, const Masks& masks,
-                  Evaluation& test) {
+/// Of a model with its own weights (as drawn, loaded or trained) and its masks; `build(seed)` makes one with the weights of a seed.
+template <class Model, class Build>
+Controls controls(Context& context, Model& searched, const Build& build, std::uint64_t seed, Evaluation& test) {
+  const Masks masks = binary_masks(searched);
   const auto measure = [&](std::uint64_t weights_seed, bool own_weights, const auto& change) {
     auto model = build(weights_seed);
-    if (own_weights) prepare(model);
+    if (own_weights) copy_weights(searched, model);
     Masks changed;
     std::uint32_t group = 0;
     for (const auto& [name, open] : masks) changed.emplace(name, change(open, group++));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <new>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,6 +42,7 @@ inline std::optional<std::vector<Outcome>> run_experiment(const std::string& out
                                                           const DataSource& source) {
   make_writable_folder(out);
   const Data data = load_data(variations.at(0).config, source);
+  mention_subset(variations.at(0).config, source, data);
   const Json description = describe(data, source);
   std::vector<Outcome> outcomes;
   for (Variation& variation : variations) {
@@ -81,8 +83,13 @@ inline int experiment_main(int argc, char** argv, const std::string& name, const
   add_options(app, config);
   CLI11_PARSE(app, argc, argv);
   try {
+    config.check();
+    if (config.mode_value() == Mode::dense) throw std::runtime_error("--mode: expected a mode with gates, which the table is about, got dense");
     stop_on_signals();
     return experiment(config) ? 0 : 130;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "%s: not enough memory: expected a smaller network or batch (--hidden, --batch)\n", name.c_str());
+    return 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());
     return 1;

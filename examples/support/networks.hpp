@@ -34,33 +34,33 @@ inline std::map<std::string, std::string> ticket_properties(const models::LeNetO
           {"input.std", exact(input.deviation.at(0))}};
 }
 
-/// Reads a property. Throws `std::runtime_error` if the ticket does not have it.
-inline const std::string& property(const ticket::Ticket& ticket, const std::string& key) {
+/// Reads a property. `path` is the ticket's, for messages. Throws `std::runtime_error` if the ticket does not have it.
+inline const std::string& property(const ticket::Ticket& ticket, const std::string& path, const std::string& key) {
   const auto found = ticket.properties.find(key);
-  if (found == ticket.properties.end()) throw std::runtime_error("ticket: expected a property " + key + ", got none");
+  if (found == ticket.properties.end()) throw std::runtime_error(path + ": expected a ticket with the property " + key + ", got none");
   return found->second;
 }
-inline double number_property(const ticket::Ticket& ticket, const std::string& key) {
-  const std::string& text = property(ticket, key);
+inline double number_property(const ticket::Ticket& ticket, const std::string& path, const std::string& key) {
+  const std::string& text = property(ticket, path, key);
   double value = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (failure != std::errc{} || end != text.data() + text.size()) {
-    throw std::runtime_error("ticket: expected a number as property " + key + ", got " + text);
+    throw std::runtime_error(path + ": expected a number as property " + key + ", got " + text);
   }
   return value;
 }
 
 /// What a ticket's input pixels are normalised by.
-inline data::Statistics input_statistics(const ticket::Ticket& ticket) {
-  return {{number_property(ticket, "input.mean")}, {number_property(ticket, "input.std")}};
+inline data::Statistics input_statistics(const ticket::Ticket& ticket, const std::string& path) {
+  return {{number_property(ticket, path, "input.mean")}, {number_property(ticket, path, "input.std")}};
 }
 
 /// Calls `f(model)` with the ticket's network, its gates set to the ticket's masks.
 /// Throws `std::runtime_error` if the ticket is of a network that this program does not know, or does not fit together.
 template <class F>
-auto with_network(const ticket::Ticket& ticket, const F& f) {
-  if (property(ticket, "network") != "lenet") {
-    throw std::runtime_error("ticket: expected the network lenet, got " + property(ticket, "network"));
+auto with_network(const ticket::Ticket& ticket, const std::string& path, const F& f) {
+  if (property(ticket, path, "network") != "lenet") {
+    throw std::runtime_error(path + ": expected the network lenet, got " + property(ticket, path, "network"));
   }
   try {
     models::LeNetOptions network;
@@ -70,12 +70,12 @@ auto with_network(const ticket::Ticket& ticket, const F& f) {
     for (std::size_t l = 0; l + 1 < layers.size(); ++l) network.hidden.push_back(layers[l].shape[0]);
     network.outputs = layers.back().shape[0];
     network.activation.kind =
-        parse_name<nn::ActivationKind>("activation", nn::activation_names, property(ticket, "activation"));
+        parse_name<nn::ActivationKind>("activation", nn::activation_names, property(ticket, path, "activation"));
     nn::Init init;
     init.seed = ticket.seed;
     init.weights = layers.front().weights.init;
     init.rescale = parse_name<Rescale>("rescale", std::array<std::string_view, 3>{"none", "layer", "neuron"},
-                                       property(ticket, "rescale"));
+                                       property(ticket, path, "rescale"));
     if (layers.front().weights.scale != default_scale(init.weights, network.inputs, layers.front().shape[0])) {
       init.scale = layers.front().weights.scale;
     }
@@ -92,7 +92,7 @@ auto with_network(const ticket::Ticket& ticket, const F& f) {
     ticket::apply_ticket(ticket, model);
     return f(model);
   } catch (const std::invalid_argument& mismatch) {
-    throw std::runtime_error(mismatch.what());
+    throw std::runtime_error(path + ": " + mismatch.what());
   }
 }
 

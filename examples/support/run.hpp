@@ -33,6 +33,13 @@ inline Data load_data(const Config& config, const DataSource& source) {
   return {std::move(parts.train), std::move(parts.validation), std::move(sets.test), std::move(statistics)};
 }
 
+/// Says on standard error that a run uses the subset of the repository, unless it is quiet.
+inline void mention_subset(const Config& config, const DataSource& source, const Data& data) {
+  if (!source.is_subset || config.quiet) return;
+  std::fprintf(stderr, "no full MNIST found (--data, $TOMBOLA_DATA, tools/fetch-data): using the subset of %td + %td images in %s\n",
+               data.train.count() + data.validation.count(), data.test.count(), source.folder.c_str());
+}
+
 /// What of the data a result depends on.
 inline Json describe(const Data& data, const DataSource& source) {
   Crc64 crc;
@@ -52,7 +59,7 @@ inline void make_writable_folder(const std::string& folder) {
   std::filesystem::create_directories(folder, failure);
   if (failure) throw std::runtime_error(folder + ": cannot make the folder: " + failure.message());
   const std::string probe = folder + "/.write-test";
-  write_file(probe, "");
+  write_file(probe, std::string(64 * 1024, ' '));  // not empty: a full disk takes empty files
   std::filesystem::remove(probe, failure);
 }
 
@@ -70,13 +77,13 @@ inline std::string history_csv(const std::vector<EpochRecord>& history) {
   return text;
 }
 
-/// The figures of a finished search, as SVG files in the folder.
+/// The figures of a finished search, as SVG files in the folder. `validated`: whether there were validation images.
 template <class Model>
 void write_figures(const std::string& folder, const std::string& subtitle, const std::vector<EpochRecord>& history,
-                   Model& model) {
+                   bool validated, Model& model) {
   std::vector<EpochRow> rows;
   for (const EpochRecord& row : history)
-    rows.push_back({static_cast<double>(row.epoch), row.pruned, row.validation_binary});
+    rows.push_back({static_cast<double>(row.epoch), row.pruned, validated ? row.validation_binary : std::nan("")});
   write_file(folder + "/search.svg", search_figure(rows, subtitle));
   const auto all = nn::gates(model);
   if (all.empty()) return;
@@ -137,15 +144,15 @@ class Summary {
     return rows;
   }
   /// Reads the test set: once for the readings, and for each control.
-  template <class Build, class Prepare>
-  Json accuracy(const Build& build, const Prepare& prepare) {
+  template <class Build>
+  Json accuracy(const Build& build) {
     const auto three = [](const Readings& r) {
       return Json{{"relaxed", r.relaxed}, {"above_zero", r.above_zero}, {"binary", r.binary}};
     };
     Json json{{"validation", three(readings(context_, model_, validation_))},
               {"test", three(readings(context_, model_, test_))}};
     if (nn::gates(model_).empty()) return json;
-    const Controls c = controls(context_, build, prepare, config_.seed, binary_masks(model_), test_);
+    const Controls c = controls(context_, model_, build, config_.seed, test_);
     json["control"] = {
         {"shuffled_mask", c.shuffled_mask}, {"reseeded_weights", c.reseeded_weights}, {"unmasked", c.unmasked}};
     return json;
@@ -222,23 +229,29 @@ Json run_search(const Config& config, const Data& data, const Json& description,
     init.seed = seed;
     return models::LeNet<Source>(init, network);
   };
-  const auto prepare = [&](models::LeNet<Source>& model) {
-    if (config.mode_value() == Mode::frozen_trained) load_frozen_weights(model, config.weights);
-  };
   models::LeNet<Source> model = build(config.seed);
-  prepare(model);
-
-  const std::string checkpoint = folder + "/checkpoint.bin";
-  const std::string identity = Json{{"config", config.to_json()}, {"seed", config.seed}, {"data", description}}.dump();
+  const bool strong = config.mode_value() == Mode::frozen_random;
+  const std::string checkpoint = folder + "/checkpoint.bin", result = folder + (strong ? "/ticket.tombola" : "/weights.bin");
+  Json what{{"config", config.to_json()}, {"seed", config.seed}, {"data", description}};
+  if (config.mode_value() == Mode::frozen_trained) {
+    std::error_code not_there;
+    if (std::filesystem::equivalent(config.weights, result, not_there)) {
+      throw std::runtime_error(concat("--out: expected a folder other than that of --weights, got ", folder,
+                                      ", whose weights.bin the search would replace"));
+    }
+    load_frozen_weights(model, config.weights);
+    nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { what["weights"].push_back(weight.hash()); });
+  }
+  const std::string identity = what.dump();
   Search<models::LeNet<Source>> search(config, data, context, model, checkpoint);
   const bool resumes = config.resume && std::filesystem::exists(checkpoint);
   if (resumes) search.resume(identity);
+  std::error_code not_there;  // an earlier run's summary must not stand beside this one's ticket
+  std::filesystem::remove(folder + "/summary.json", not_there);
   Console console(config, name, search.steps(), search.state().step);
   if (resumes) console.say(concat("going on after step ", search.state().step, " of ", search.steps()));
   if (config.resume && !resumes) console.say("no checkpoint in " + folder + ": starting anew");
 
-  const bool strong = config.mode_value() == Mode::frozen_random;
-  const std::string result = folder + (strong ? "/ticket.tombola" : "/weights.bin");
   const auto write_result = [&] {
     write_file(folder + "/history.csv", history_csv(search.state().history));
     if (strong) {
@@ -268,7 +281,7 @@ Json run_search(const Config& config, const Data& data, const Json& description,
             {"seconds", {{"search", search.seconds()}}},
             {"gates", summary.gates()},
             {"layers", summary.layers()},
-            {"accuracy", summary.accuracy(build, prepare)}};
+            {"accuracy", summary.accuracy(build)}};
   const auto bytes = std::filesystem::file_size(result);
   if (strong) {
     const ticket::Ticket found = ticket::load(result);
@@ -282,7 +295,7 @@ Json run_search(const Config& config, const Data& data, const Json& description,
   }
   write_figures(folder,
                 concat("LeNet on ", data.train.count() + data.validation.count(), " images, seed ", config.seed),
-                search.state().history, model);
+                search.state().history, data.validation.count() > 0, model);
   write_file(folder + "/summary.json", json.dump(2) + "\n");
   return json;
 }

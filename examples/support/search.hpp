@@ -23,12 +23,14 @@ struct Data {
   data::Statistics statistics;
 };
 
-/// Set by ctrl-C and by a polite kill: the search stops at the next step, and saves a checkpoint.
+/// Set by ctrl-C, a polite kill or a lost terminal: the search stops at the next step, and saves a checkpoint.
 inline std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch it");
 
 inline void stop_on_signals() {
-  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { interrupted = true; });
+  const auto stop = [](int) { interrupted = true; };
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, stop);
+  if (std::signal(SIGHUP, stop) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup
 }
 
 /// What a search tells while it runs.
@@ -103,11 +105,11 @@ class Search {
   /// Forward, backward, update: one mini-batch.
   void step(const data::Batch<float>& batch) {
     const PassOptions options{
-        .gates = Reading::sampled, .seed = config_.seed, .step = static_cast<std::uint32_t>(state_.step)};
+        .seed = config_.seed, .step = static_cast<std::uint32_t>(state_.step)};
     Tape<float> tape(context_, options);
     const Var<float> logits = model_(tape.input(batch.rows()));
     const Var<float> loss = cross_entropy(logits, batch.labels, static_cast<float>(config_.smoothing));
-    if (!std::isfinite(loss.item())) explain(batch, options);
+    if (!std::isfinite(loss.item())) explain(batch, options, loss.item());
     tape.backward(loss);
 
     state_.lambda = next_lambda();
@@ -166,7 +168,7 @@ class Search {
   }
 
   /// Repeats the step's forward pass with checks, to name the layer; always throws.
-  [[noreturn]] void explain(const data::Batch<float>& batch, PassOptions options) {
+  [[noreturn]] void explain(const data::Batch<float>& batch, PassOptions options, float loss) {
     options.checks_finite = true;
     const std::string where = concat("step ", state_.step, ": ");
     try {
@@ -175,7 +177,7 @@ class Search {
     } catch (const std::runtime_error& error) {
       throw std::runtime_error(where + error.what());
     }
-    throw std::runtime_error(where + "loss: expected a finite value; all layers' outputs are finite");
+    throw std::runtime_error(concat(where, "loss: expected a finite value, got ", loss, "; all layers' outputs are finite"));
   }
 
   const Config& config_;

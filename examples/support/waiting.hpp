@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 namespace examples {
 
@@ -16,7 +18,9 @@ inline void wait_politely(char** argv) {
   }
   setenv("GOMP_SPINCOUNT", "10000", 0);  // g++: rounds of a loop
   setenv("KMP_BLOCKTIME", "1", 0);       // clang: milliseconds
-  execv("/proc/self/exe", argv);         // returns only if that cannot be done; then it is merely slower
+  std::error_code failure;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", failure);
+  if (!failure) execv(program.c_str(), argv);  // returns only if that cannot be done; then it is merely slower
 }
 
 }  // namespace examples

@@ -1,5 +1,5 @@
 /// \file
-/// Everything but the readers of compressed data (data/gzip.hpp, data/mnist.hpp) and the Eigen interchange (eigen.hpp).
+/// Everything but the readers of data files (data/idx.hpp, data/gzip.hpp, data/mnist.hpp) and the Eigen interchange (eigen.hpp).
 #pragma once
 
 #include "tombola/autograd/check_gradient.hpp"
@@ -20,6 +20,7 @@
 #include "tombola/models/lenet.hpp"
 #include "tombola/nn/activation.hpp"
 #include "tombola/nn/linear.hpp"
+#include "tombola/nn/state.hpp"
 #include "tombola/nn/summary.hpp"
 #include "tombola/nn/unit_gates.hpp"
 #include "tombola/ops/arithmetic.hpp"
@@ -33,4 +34,5 @@
 #include "tombola/optim/adam.hpp"
 #include "tombola/optim/schedule.hpp"
 #include "tombola/optim/sgd.hpp"
+#include "tombola/ticket/model.hpp"
 #include "tombola/ticket/ticket.hpp"

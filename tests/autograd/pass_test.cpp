@@ -282,6 +282,8 @@ TEST_CASE("pass: the defaults of a tape and of inference") {
   const Inference<float> pass(context);
   CHECK(tape.options().gates == Reading::sampled);
   CHECK(pass.options().gates == Reading::binary);
+  CHECK(Tape<float>(context, {.seed = 1}).reading() == Reading::sampled);  // other options leave the reading alone
+  CHECK(Tape<float>(context, {.gates = Reading::relaxed}).reading() == Reading::relaxed);
   CHECK(tape.threads() == 3);
   CHECK(&tape.context() == &context);
 }

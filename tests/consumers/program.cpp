@@ -18,7 +18,7 @@ int main() {
 
   float first = 0, last = 0;
   for (std::uint32_t step = 0; step < 50; ++step) {
-    Tape<float> tape(context, {.gates = Reading::sampled, .seed = 1, .step = step});
+    Tape<float> tape(context, {.seed = 1, .step = step});
     const auto loss = cross_entropy(layer(tape.input(x)), labels.view());
     (step == 0 ? first : last) = loss.item();
     tape.backward(loss);

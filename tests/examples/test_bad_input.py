@@ -29,6 +29,7 @@ with tempfile.TemporaryDirectory() as name:
     refused(search(out, "--low", 2, expect=None), "bounds")
     refused(search(out, "--mode", "frozen-trained", expect=None), "--weights")
     refused(search(out, "--mode", "frozen-trained", "--weights", folder / "none.bin", expect=None), "none.bin")
+    refused(search(out, "--mode", "dense", "--structure", "units", expect=None), "--structure")
 
     # --- data
     refused(search(out, data=folder / "nowhere", expect=None), "nowhere")

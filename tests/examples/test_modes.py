@@ -28,6 +28,21 @@ with tempfile.TemporaryDirectory() as folder:
         assert s["accuracy"]["test"]["binary"] > (0.5 if "--structure" in options and strong else 0.9), (options, s["accuracy"])
         assert s["gates"]["sparsity"] > 0.05 or "units" in options, (options, s["gates"])
 
+    # A search does not replace the weights that it began with.
+    before = (dense / "weights.bin").read_bytes()
+    refused = search(dense, *common, "--mode", "frozen-trained", "--weights", dense / "weights.bin", data=data, expect=1)
+    assert "--weights" in refused.stderr and (dense / "weights.bin").read_bytes() == before, refused
+
+    other = search(Path(folder, "4"), *common, "--mode", "frozen-trained", "--weights", Path(folder, "2/weights.bin"), "--resume", data=data,
+                   expect=1)
+    assert "a checkpoint of the configuration" in other.stderr and "weights" in other.stderr, other
+
+    # Controls stand on the run's own weights: where every gate is open, no mask is the mask.
+    opened = Path(folder, "opened")
+    search(opened, *common, "--mode", "joint", "--rate", 0, "--start", 1, data=data)
+    accuracy = summary(opened)["accuracy"]
+    assert accuracy["control"]["unmasked"] == accuracy["test"]["binary"] > 0.9, accuracy
+
     # The masked weights of another mode stand for its network: as a dense network, frozen, they have the same accuracy.
     joint = Path(folder, "2")
     again = Path(folder, "again")

@@ -258,13 +258,15 @@ TEST_CASE("weights file: hostile, with a valid checksum") {
     const std::string path = folder.write("w.bin", bytes);
     CHECK_THROWS_WITH_AS(nn::load_weights(path), (path + ": at byte " + message).c_str(), std::runtime_error);
   };
-  refused(one_tensor(std::string("TOMBWGT\2", 8), 1, {1}, 1), "8: expected a file of weights, got another kind of file");
+  refused(one_tensor(std::string("TOMBWGT\2", 8), 1, {1}, 1),
+          "8: expected a file of weights, got another kind of file");
   refused(one_tensor(magic, 7, {1, 1, 1, 1, 1, 1, 1}, 1), "16: expected a shape of at most 6 extents, got 7");
   refused(one_tensor(magic, 1, {3}, 2), "20: expected at most 2, got 1 times 3");
   refused(one_tensor(magic, 2, {0xFFFFFFFF, 0xFFFFFFFF}, 1), "20: expected at most 2, got 1 times 4294967295");
   refused(one_tensor(magic, 2, {2, 1}, 3), "32: expected the end, got 4 more bytes");
   // No elements, whatever the other extents: nothing to allocate.
-  CHECK(nn::load_weights(folder.write("w.bin", one_tensor(magic, 3, {0, 0xFFFFFFFF, 0xFFFFFFFF}, 0))).at("w").size() == 0);
+  CHECK(nn::load_weights(folder.write("w.bin", one_tensor(magic, 3, {0, 0xFFFFFFFF, 0xFFFFFFFF}, 0))).at("w").size() ==
+        0);
 
   Writer twice;
   twice.bytes(std::span(reinterpret_cast<const std::uint8_t*>(magic.data()), magic.size()));

@@ -1,4 +1,8 @@
 #include "tombola/ops/arithmetic.hpp"
+#include "tombola/ops/bias.hpp"
+#include "tombola/ops/linear.hpp"
+#include "tombola/ops/matmul.hpp"
+#include "tombola/ops/scale.hpp"
 
 #include "support/op.hpp"
 
@@ -104,4 +108,35 @@ TEST_CASE("arithmetic: shapes that differ are refused") {
   CHECK_THROWS_WITH_AS(va + vb, "add: expected equal shapes, got [2, 3] and [3, 2]", std::invalid_argument);
   CHECK_THROWS_WITH_AS(va - vb, "subtract: expected equal shapes, got [2, 3] and [3, 2]", std::invalid_argument);
   CHECK_THROWS_WITH_AS(va * vb, "multiply: expected equal shapes, got [2, 3] and [3, 2]", std::invalid_argument);
+}
+
+TEST_CASE("arithmetic with numbers on either side") {
+  Context context(1);
+  Tape<double> tape(context);
+  const Tensor<double> values({3}, {1, -2, 0.5});
+  const Var<double> x = tape.input(values);
+  CHECK((x - 3.0).value()[1] == -5);
+  CHECK((3.0 - x).value()[1] == 5);
+  CHECK((3.0 + x).value()[2] == 3.5);
+  const auto f = [](Tape<double>&, std::span<const Var<double>> in) { return (2.0 - in[0]) * (in[0] - 1.5) + (1.0 + in[0]); };
+  std::vector<Tensor<double>> inputs;
+  inputs.push_back(values.clone());
+  CHECK(check_gradient(context, std::move(inputs), f) < 1e-8);
+}
+
+TEST_CASE("ops refuse values of two passes") {
+  Context context(1);
+  Tape<double> one(context), other(context);
+  const Tensor<double> values({2, 2}), vector({2});
+  const Var<double> a = one.input(values), b = other.input(values), v = other.input(vector);
+  const auto refused = [](const char* name, const auto& op) {
+    CHECK_THROWS_WITH_AS(op(), (std::string(name) + ": expected values of one pass, got values of two").c_str(),
+                         std::invalid_argument);
+  };
+  refused("add", [&] { return a + b; });
+  refused("multiply", [&] { return a * b; });
+  refused("linear", [&] { return linear(a, b); });
+  refused("matmul", [&] { return matmul(a, b); });
+  refused("add_bias", [&] { return add_bias(a, v); });
+  refused("scale", [&] { return scale(a, v); });
 }

@@ -154,7 +154,8 @@ TEST_CASE("apply_ticket: a model that does not match is refused, and stays as it
   refused(of_units, models::LeNet<nn::Frozen>(init(), small), "ticket: expected gates for the mask units1, got none");
   models::LeNetOptions hidden_only = structured;
   hidden_only.input_gates = false;
-  refused(of_units, models::LeNet<nn::Frozen>(init(), hidden_only), "ticket: expected gates for the mask inputs, got none");
+  refused(of_units, models::LeNet<nn::Frozen>(init(), hidden_only),
+          "ticket: expected gates for the mask inputs, got none");
   refused(found, models::LeNet<nn::Frozen>(init(), small), "ticket: expected gates for the mask fc1.weight, got none");
   models::LeNet<nn::Frozen> plain(init(), hidden_only);
   refused(ticket::make_ticket(plain), models::LeNet<nn::Frozen>(init(), structured),

@@ -46,7 +46,7 @@ inline double largest_difference(View<const double> a, View<const double> b) {
 /// for a right gradient, if f is smooth within 2e-3 of the inputs.
 template <class F>
 double check_gradient(Context& context, std::vector<Tensor<double>> inputs, const F& f,
-                      PassOptions options = {.gates = Reading::sampled}) {
+                      const PassOptions& options = {}) {
   Tensor<double> weights;
   const auto build = [&](Tape<double>& tape, std::vector<Var<double>>& variables) {
     for (auto& input : inputs) variables.push_back(tape.variable(input));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <new>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -21,7 +22,7 @@ class Pass;
 
 /// How a pass reads gates, and which noise it draws. Nothing of this is kept inside layers.
 struct PassOptions {
-  Reading gates = Reading::binary;
+  std::optional<Reading> gates = std::nullopt;  ///< by default a Tape samples them, and Inference reads them as binary
   std::uint64_t seed = 0;  ///< of the noise
   std::uint32_t step = 0;  ///< draws are a function of (seed, layer, step) alone
   bool checks_finite = false;  ///< layers throw `std::runtime_error` at their first output that is not finite
@@ -84,6 +85,12 @@ class Var {
   Node<T>* node_ = nullptr;
 };
 
+/// Throws `std::invalid_argument` "name: expected values of one pass" if a and b are of two: an op's inputs are not.
+template <class T>
+void require_one_pass(const char* name, const Var<T>& a, const Var<T>& b) {
+  require(&a.pass() == &b.pass(), name, ": expected values of one pass, got values of two");
+}
+
 /// Where a backward step writes a gradient: `into = ... + beta into`. The first gradient of a node writes, later ones add.
 template <class T>
 struct Accumulator {
@@ -100,7 +107,9 @@ class Pass {
 
   Context& context() const noexcept { return *context_; }
   int threads() const noexcept { return context_->threads(); }
+  /// The options, with the reading that they left open.
   const PassOptions& options() const noexcept { return options_; }
+  Reading reading() const noexcept { return *options_.gates; }
   /// Whether a backward pass may follow.
   bool records() const noexcept { return records_; }
 
@@ -195,7 +204,9 @@ class Pass {
       : context_(&context),
         options_(options),
         records_(records),
-        arena_(context.pool()) {}
+        arena_(context.pool()) {
+    if (!options_.gates) options_.gates = records ? Reading::sampled : Reading::binary;
+  }
   ~Pass() {
     for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) (*node)->~Node();
   }
@@ -219,9 +230,8 @@ class Pass {
 template <class T>
 class Tape : public Pass<T> {
  public:
-  /// Gates are sampled unless the options say otherwise. Borrows the context.
-  explicit Tape(Context& context, PassOptions options = {.gates = Reading::sampled})
-      : Pass<T>(context, options, true) {}
+  /// Borrows the context.
+  explicit Tape(Context& context, const PassOptions& options = {}) : Pass<T>(context, options, true) {}
 
   /// A value whose gradient is wanted; borrowed as long as the pass. Read it with `gradient` after `backward`.
   Var<T> variable(View<const T> value) {
@@ -273,7 +283,8 @@ class Tape : public Pass<T> {
 template <class T>
 class Inference : public Pass<T> {
  public:
-  explicit Inference(Context& context, PassOptions options = {}) : Pass<T>(context, options, false) {}
+  /// Borrows the context.
+  explicit Inference(Context& context, const PassOptions& options = {}) : Pass<T>(context, options, false) {}
 };
 
 }  // namespace tombola::inline TOMBOLA_ISA

@@ -13,6 +13,7 @@ namespace detail {
 /// y_i = value(a_i, b_i); da_i += slope_a(dy_i, a_i, b_i), db_i likewise.
 template <class T, class Value, class SlopeA, class SlopeB>
 Var<T> binary(const char* name, const Var<T>& a, const Var<T>& b, Value value, SlopeA slope_a, SlopeB slope_b) {
+  require_one_pass(name, a, b);
   require(a.shape() == b.shape(), name, ": expected equal shapes, got ", a.shape(), " and ", b.shape());
   Pass<T>& pass = a.pass();
   Var<T> y = pass.result(a.shape(), a.needs_gradient() || b.needs_gradient());
@@ -88,6 +89,18 @@ Var<T> operator*(std::type_identity_t<T> factor, const Var<T>& x) {
 template <class T>
 Var<T> operator+(const Var<T>& x, std::type_identity_t<T> shift) {
   return affine(x, T(1), shift);
+}
+template <class T>
+Var<T> operator+(std::type_identity_t<T> shift, const Var<T>& x) {
+  return affine(x, T(1), shift);
+}
+template <class T>
+Var<T> operator-(const Var<T>& x, std::type_identity_t<T> shift) {
+  return affine(x, T(1), -shift);
+}
+template <class T>
+Var<T> operator-(std::type_identity_t<T> shift, const Var<T>& x) {
+  return affine(x, T(-1), shift);
 }
 template <class T>
 Var<T> operator-(const Var<T>& x) {

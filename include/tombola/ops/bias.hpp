@@ -9,9 +9,10 @@
 namespace tombola::inline TOMBOLA_ISA {
 
 /// y[r, c] = x[r, c] + b[c].  x [..., columns], b [columns].
-/// dx += dy,  db[c] += sum_r dy[r, c]. Throws `std::invalid_argument` if the shapes do not fit.
+/// dx += dy,  db[c] += sum_r dy[r, c]. Throws `std::invalid_argument` if the shapes do not fit, or for values of two passes.
 template <class T>
 Var<T> add_bias(const Var<T>& x, const Var<T>& b) {
+  require_one_pass("add_bias", x, b);
   require(x.shape().rank() >= 1 && b.shape() == Shape{x.shape().last()},
           "add_bias: expected x [..., columns] and b [columns], got ", x.shape(), " and ", b.shape());
   Pass<T>& pass = x.pass();

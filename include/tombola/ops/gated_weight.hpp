@@ -64,8 +64,8 @@ double read_gates(Pass<T>& pass, GateParameter<T>& gate, bool keeps_draw, Var<T>
   std::vector<double> sums(static_cast<std::size_t>(kernels::gate_chunks(gate.size())));
   kernels::GateOutput<T> out{weight.node()->output(), z, nullptr, nullptr, sums.data()};
   gates::with_formulas<T>(gate.kind, [&](auto formulas) {
-    if (pass.options().gates != Reading::sampled) {
-      kernels::gate_read(threads, formulas, pass.options().gates, gates::kernel_input(gate), out);
+    if (pass.reading() != Reading::sampled) {
+      kernels::gate_read(threads, formulas, pass.reading(), gates::kernel_input(gate), out);
       return;
     }
     const Stream noise{pass.options().seed, Purpose::gate_noise, gate.id, pass.options().step};
@@ -97,7 +97,7 @@ GatedWeight<T> gated_weight(Pass<T>& pass, GateParameter<T>& gate, Rescale resca
   require(rescale != Rescale::neuron || gate.shape().rank() == 2, gate.name,
           ": expected gates [out, in] to rescale each neuron, got ", gate.shape());
   const Index groups = rescale == Rescale::neuron ? gate.shape()[0] : 1;
-  const bool learns = pass.records() && pass.options().gates == Reading::sampled;
+  const bool learns = pass.records() && pass.reading() == Reading::sampled;
   if (Var<T> known = pass.shared(gate.value_key())) {
     Var<T> scale = pass.shared(gate.scale_key());
     if (rescale == Rescale::none ? !scale : scale && scale.shape() == Shape{groups}) return {known, scale};

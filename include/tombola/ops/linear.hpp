@@ -8,9 +8,10 @@
 namespace tombola::inline TOMBOLA_ISA {
 
 /// y = x w^T.  x [..., in], w [out, in], y [..., out].
-/// dx += dy w,  dw += dy^T x. Throws `std::invalid_argument` if the shapes do not fit.
+/// dx += dy w,  dw += dy^T x. Throws `std::invalid_argument` if the shapes do not fit, or for values of two passes.
 template <class T>
 Var<T> linear(const Var<T>& x, const Var<T>& w) {
+  require_one_pass("linear", x, w);
   const Shape &xs = x.shape(), &ws = w.shape();
   require(xs.rank() >= 1 && ws.rank() == 2 && xs.last() == ws[1], "linear: expected x [..., in] and w [out, in], got ",
           xs, " and ", ws);

@@ -8,9 +8,10 @@
 namespace tombola::inline TOMBOLA_ISA {
 
 /// y = a b.  a [m, k], b [k, n], y [m, n].
-/// da += dy b^T,  db += a^T dy. Throws `std::invalid_argument` if the shapes do not fit.
+/// da += dy b^T,  db += a^T dy. Throws `std::invalid_argument` if the shapes do not fit, or for values of two passes.
 template <class T>
 Var<T> matmul(const Var<T>& a, const Var<T>& b) {
+  require_one_pass("matmul", a, b);
   const Shape &as = a.shape(), &bs = b.shape();
   require(as.rank() == 2 && bs.rank() == 2 && as[1] == bs[0], "matmul: expected a [m, k] and b [k, n], got ", as,
           " and ", bs);

@@ -9,9 +9,10 @@
 namespace tombola::inline TOMBOLA_ISA {
 
 /// y[r, c] = s[c] x[r, c], or s[0] x[r, c].  x [..., columns], s [columns] or [1].
-/// dx += s dy,  ds[c] += sum_r dy[r, c] x[r, c]. Throws `std::invalid_argument` if the shapes do not fit.
+/// dx += s dy,  ds[c] += sum_r dy[r, c] x[r, c]. Throws `std::invalid_argument` if the shapes do not fit, or for values of two passes.
 template <class T>
 Var<T> scale(const Var<T>& x, const Var<T>& s) {
+  require_one_pass("scale", x, s);
   const Index columns = x.shape().last();
   require(x.shape().rank() >= 1 && (s.shape() == Shape{columns} || s.shape() == Shape{1}),
           "scale: expected x [..., columns] and s [columns] or [1], got ", x.shape(), " and ", s.shape());
