@@ -246,13 +246,13 @@ Json run_search(const Config& config, const Data& data, const Json& description,
   Search<models::LeNet<Source>> search(config, data, context, model, checkpoint);
   const bool resumes = config.resume && std::filesystem::exists(checkpoint);
   if (resumes) search.resume(identity);
-  std::error_code not_there;  // an earlier run's summary must not stand beside this one's ticket
-  std::filesystem::remove(folder + "/summary.json", not_there);
   Console console(config, name, search.steps(), search.state().step);
   if (resumes) console.say(concat("going on after step ", search.state().step, " of ", search.steps()));
   if (config.resume && !resumes) console.say("no checkpoint in " + folder + ": starting anew");
 
   const auto write_result = [&] {
+    std::error_code not_there;  // an earlier run's summary must not stand beside this one's ticket
+    std::filesystem::remove(folder + "/summary.json", not_there);
     write_file(folder + "/history.csv", history_csv(search.state().history));
     if (strong) {
       ticket::save(ticket::make_ticket(model, ticket_properties(network, config.rescale, data.statistics)), result);

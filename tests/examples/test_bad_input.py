@@ -59,12 +59,13 @@ with tempfile.TemporaryDirectory() as name:
         (folder / "locked").mkdir(mode=0o500)
         refused(search(folder / "locked", expect=None), "locked")
 
-    # --- a disk that is full: files may not grow beyond 20 kB, less than a checkpoint
+    # --- a disk that is full: files may not grow beyond 20 kB, which shows at once, or 100 kB, less than a checkpoint
     before = {path: path.read_bytes() for path in sorted(out.iterdir())}
-    limited = ["bash", "-c", 'trap "" XFSZ; ulimit -f 20; exec "$@"', "bash", lenet_mnist, "--data", subset, "--hidden", "40,20", "--validation",
-               500, "--epochs", 1, "--quiet", "--out", out]
-    refused(run(*limited, expect=None), "checkpoint.bin", "cannot write")
-    assert {path: path.read_bytes() for path in sorted(out.iterdir())} == before, "a full disk changed files"
+    for limit, where in ((20, ".write-test"), (100, "checkpoint.bin")):
+        limited = ["bash", "-c", f'trap "" XFSZ; ulimit -f {limit}; exec "$@"', "bash", lenet_mnist, "--data", subset, "--hidden", "40,20",
+                   "--validation", 500, "--epochs", 1, "--quiet", "--out", out]
+        refused(run(*limited, expect=None), where, "cannot write")
+        assert {path: path.read_bytes() for path in sorted(out.iterdir())} == before, "a full disk changed files"
 
     # --- a loss that is no longer finite: the step, the layer, and the last good ticket stay
     refused(search(folder / "nan", "--scale", 1e18, "--rescale", "none", "--hidden", "40,20,20", expect=None), "step 0", "fc", "finite")
