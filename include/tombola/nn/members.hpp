@@ -17,8 +17,6 @@ inline constexpr bool is_list = false;
 template <class M>
 inline constexpr bool is_list<std::vector<M>> = true;
 template <class M>
-inline constexpr bool is_list<std::optional<M>> = false;
-template <class M>
 inline constexpr bool is_optional = false;
 template <class M>
 inline constexpr bool is_optional<std::optional<M>> = true;
