@@ -27,6 +27,7 @@ struct Product {
   Index m, n, k;
   bool a_transposed, b_transposed;
   int threads;
+  const Threads* team = nullptr;  ///< our own threads, as many
 
   Index a_stride() const { return a_transposed ? m : k; }
   Index b_stride() const { return b_transposed ? k : n; }
@@ -40,7 +41,7 @@ void tombola_gemm(const Product& p, const float* a, const float* b, float* c) {
   static Workspace scratch;
   const Matrix<const float> a_stored{a, p.a_transposed ? p.k : p.m, p.a_stride(), p.a_stride(), 1};
   const Matrix<const float> b_stored{b, p.b_transposed ? p.n : p.k, p.b_stride(), p.b_stride(), 1};
-  kernels::gemm(p.threads, scratch, p.a_transposed ? a_stored.transposed() : a_stored,
+  kernels::gemm(*p.team, scratch, p.a_transposed ? a_stored.transposed() : a_stored,
                 p.b_transposed ? b_stored.transposed() : b_stored, 0, Matrix<float>{c, p.m, p.n, p.n, 1});
 }
 
@@ -78,16 +79,18 @@ void openblas_gemm(const Product& p, const float* a, const float* b, float* c) {
 }
 #endif
 
-void run(benchmark::State& state, const Multiply& multiply, const Product& p) {
+void run(benchmark::State& state, const Multiply& multiply, Product p) {
+  const Threads team(p.threads);
+  p.team = &team;
   const auto a = Tensor<float>::filled({p.m, p.k}, 0.5f), b = Tensor<float>::filled({p.k, p.n}, 0.25f);
   auto c = Tensor<float>::uninitialized({p.m, p.n});
   multiply(p, a.data(), b.data(), c.data());
-  double limit = bench::peak<float>(p.threads);
+  double limit = bench::peak<float>(team);
   for (auto _ : state) {
     multiply(p, a.data(), b.data(), c.data());
     benchmark::ClobberMemory();
   }
-  limit = std::max(limit, bench::peak<float>(p.threads));
+  limit = std::max(limit, bench::peak<float>(team));
   const double operations = 2.0 * static_cast<double>(p.m * p.n) * static_cast<double>(p.k);
   using benchmark::Counter;
   state.counters["flops"] = Counter(operations, Counter::kIsIterationInvariantRate, Counter::kIs1000);

@@ -5,7 +5,6 @@
 #include <new>
 
 #include "support/replicates.hpp"
-#include "support/waiting.hpp"
 
 namespace {
 
@@ -51,7 +50,6 @@ int run(const examples::Config& config) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  examples::wait_politely(argv);
   examples::Config config;
   CLI::App app(
       "Finds a strong lottery ticket in LeNet-300-100 on MNIST or a data set in its format: the weights stay as the seed drew them, only "

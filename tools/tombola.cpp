@@ -11,7 +11,6 @@
 #include "support/data_source.hpp"
 #include "support/evaluate.hpp"
 #include "support/networks.hpp"
-#include "support/waiting.hpp"
 
 namespace {
 
@@ -86,7 +85,7 @@ int evaluate(const std::string& file, const std::string& folder, int threads) {
   const data::Images test = data::load_mnist(source.folder).test;
   Context context(threads);
   examples::Evaluation batches(
-      test, {.size = 1000, .shuffle = false, .statistics = examples::input_statistics(ticket, file), .threads = threads});
+      test, {.size = 1000, .shuffle = false, .statistics = examples::input_statistics(ticket, file), .threads = &context.threads()});
   const double accuracy = examples::with_network(ticket, file, [&](auto& model) {
     if (model.layers.front().in != test.features()) {
       throw std::runtime_error(concat(source.folder, ": expected images of ", model.layers.front().in, " pixels, got ", test.features()));
@@ -100,7 +99,6 @@ int evaluate(const std::string& file, const std::string& folder, int threads) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  examples::wait_politely(argv);
   CLI::App app("What a ticket (.tombola) holds, whether it is intact, and how well its network does.", "tombola");
   app.require_subcommand(1);
   std::string file, folder;

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "support/replicates.hpp"
-#include "support/waiting.hpp"
 
 namespace examples {
 
@@ -78,7 +77,6 @@ inline std::string markdown_table(const std::vector<Outcome>& outcomes, const st
 /// turns exceptions into one line and status 1.
 inline int experiment_main(int argc, char** argv, const std::string& name, const std::string& description,
                            Config config, const std::function<bool(const Config&)>& experiment) {
-  wait_politely(argv);
   CLI::App app(description, name);
   add_options(app, config);
   CLI11_PARSE(app, argc, argv);

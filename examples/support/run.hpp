@@ -113,9 +113,9 @@ class Summary {
         context_(context),
         model_(model),
         validation_(data.validation,
-                    {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = context.threads()}),
+                    {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = &context.threads()}),
         test_(data.test,
-              {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = context.threads()}) {}
+              {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = &context.threads()}) {}
 
   Json gates() {
     const Index total = count(&GateParameter<float>::size), kept = open();

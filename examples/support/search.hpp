@@ -54,9 +54,9 @@ class Search {
         sgd_(context, nn::parameters(model), {.rate = config.weight_rate, .weight_decay = config.weight_decay}),
         train_(
             data.train,
-            {.size = config.batch, .seed = config.seed, .shift = config.shift, .statistics = data.statistics, .threads = context.threads()}),
+            {.size = config.batch, .seed = config.seed, .shift = config.shift, .statistics = data.statistics, .threads = &context.threads()}),
         validation_(data.validation,
-                    {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = context.threads()}),
+                    {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = &context.threads()}),
         penalty_(parse_name<Penalty>("--penalty", penalty_names, config.penalty)) {
     for (const auto* gate : gates_) gate_count_ += gate->size();
     if (config.target_sparsity > 0 && gate_count_ > 0) controller_.emplace(config.target_sparsity);

@@ -284,7 +284,7 @@ TEST_CASE("pass: the defaults of a tape and of inference") {
   CHECK(pass.options().gates == Reading::binary);
   CHECK(Tape<float>(context, {.seed = 1}).reading() == Reading::sampled);  // other options leave the reading alone
   CHECK(Tape<float>(context, {.gates = Reading::relaxed}).reading() == Reading::relaxed);
-  CHECK(tape.threads() == 3);
+  CHECK(tape.threads().count() == 3);
   CHECK(&tape.context() == &context);
 }
 

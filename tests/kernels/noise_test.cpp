@@ -74,11 +74,15 @@ TEST_CASE_TEMPLATE_DEFINE("noise: the words are those of the scalar Philox", Kin
   // the last two wrap around the counter's 32 bits, and have carries in every key
   for (const std::uint32_t first : {0u, 16u, 123456784u, 0x80000000u, 0xFFFFFFF0u, 0xFFFFFFFFu}) {
     for (const Stream& from : {stream, Stream{}, Stream{~0ull, Purpose::control, ~0u, ~0u}}) {
-      const auto words = kernels::detail::philox_blocks<Arch>(from, first);
-      for (std::size_t w = 0; w < 4; ++w) {
-        std::uint32_t got[64];
-        simd::store(got, words[w]);
-        for (Index i = 0; i < lanes; ++i) CHECK(got[i] == from.block(first + static_cast<std::uint32_t>(i))[w]);
+      const kernels::detail::PhiloxKeys keys(from.seed);
+      auto block = first;
+      for (const auto& words : kernels::detail::philox_blocks<Arch>(from, keys, first)) {
+        for (std::size_t w = 0; w < 4; ++w) {
+          std::uint32_t got[64];
+          simd::store(got, words[w]);
+          for (Index i = 0; i < lanes; ++i) CHECK(got[i] == from.block(block + static_cast<std::uint32_t>(i))[w]);
+        }
+        block += static_cast<std::uint32_t>(lanes);
       }
     }
   }
@@ -205,6 +209,37 @@ TEST_CASE_TEMPLATE_DEFINE("noise: moments of the normals", Kind, normal_moments)
   }
 }
 TEST_CASE_TEMPLATE_APPLY(normal_moments, test::FloatOnEach);
+
+TEST_CASE("noise: moments and tails of 100 million normals") {
+  constexpr Index draws = 100'000'000, block = 100'000 / 64 * 64;
+  std::vector<float> noise(static_cast<std::size_t>(block));
+  double count = 0, power[9] = {}, beyond[7] = {};
+  for (Index first = 0; first < draws; first += block) {
+    kernels::fill_noise<NormalNoise>(stream, first, block, noise.data());
+    double sums[9] = {};  // of a block: small sums first
+    for (const float value : noise) {
+      const double n = value, n2 = n * n;
+      for (const auto& [k, term] : {std::pair{1, n}, {2, n2}, {3, n2 * n}, {4, n2 * n2}, {6, n2 * n2 * n2}, {8, n2 * n2 * n2 * n2}}) {
+        sums[k] += term;
+      }
+      for (int sigmas = 1; sigmas <= 6; ++sigmas) beyond[sigmas] += std::abs(n) > sigmas;
+    }
+    for (int k = 1; k <= 8; ++k) power[k] += sums[k];
+    count += static_cast<double>(block);
+  }
+  // E n^2k = (2k - 1)!!, and the variance of n^k is E n^2k - (E n^k)^2.
+  constexpr double even[] = {1, 1, 3, 15, 105, 945, 10395, 135135, 2027025};
+  for (const int k : {1, 2, 3, 4, 6, 8}) {
+    CAPTURE(k);
+    const double mean = k % 2 == 0 ? even[k / 2] : 0;
+    CHECK(test::Sample{count, power[k] / count, even[k] - mean * mean}.agrees_with(mean));
+  }
+  for (int sigmas = 1; sigmas <= 6; ++sigmas) {  // beyond 6: .2 expected, so at most a few
+    CAPTURE(sigmas);
+    const double share = std::erfc(sigmas / std::numbers::sqrt2);
+    CHECK(test::Sample{count, beyond[sigmas] / count, share * (1 - share)}.agrees_with(share));
+  }
+}
 
 TEST_CASE_TEMPLATE_DEFINE("noise: moments of the logistic numbers", Kind, logistic_moments) {
   const auto x = draw<LogisticNoise, typename Kind::Arch>(stream, many);

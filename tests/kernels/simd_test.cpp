@@ -162,6 +162,8 @@ TEST_CASE_TEMPLATE_DEFINE("simd: functions are as exact as stated", Kind, accura
     const double high = scale * range;
     CHECK(errors<Kind>([](const V& x) { return simd::exp(x); }, [](Exact x) { return std::exp(x); }, -high, high).ulps <
           1.7);
+    CHECK(errors<Kind>([](const V& x) { return simd::exp_nonpositive(x); }, [](Exact x) { return std::exp(x); }, -high, 0)
+              .ulps < 1.5);
     CHECK(errors<Kind>([](const V& x) { return simd::sigmoid(x); }, exact_sigmoid, -high, high).ulps < 2.2);
     CHECK(errors<Kind>([](const V& x) { return simd::log(x); }, [](Exact x) { return std::log(x); }, 1e-30, 2 * scale)
               .ulps < 1);
@@ -191,6 +193,7 @@ TEST_CASE_TEMPLATE_DEFINE("simd: functions at the ends of their range", Kind, en
     CAPTURE(far);
     CHECK(one<Kind>(exp, far) == infinity);
     CHECK(one<Kind>(exp, -far) == T(0));
+    CHECK(one<Kind>([](const V& x) { return simd::exp_nonpositive(x); }, -far) == T(0));
     CHECK(one<Kind>(tanh, far) == T(1));
     CHECK(one<Kind>(tanh, -far) == T(-1));
     CHECK(one<Kind>(erf, far) == T(1));
@@ -199,6 +202,7 @@ TEST_CASE_TEMPLATE_DEFINE("simd: functions at the ends of their range", Kind, en
     CHECK(one<Kind>(sigmoid, -far) == T(0));
   }
   CHECK(one<Kind>(exp, T(0)) == T(1));
+  CHECK(one<Kind>([](const V& x) { return simd::exp_nonpositive(x); }, T(0)) == T(1));
   CHECK(one<Kind>(log, T(1)) == T(0));
   CHECK(one<Kind>(log, T(0)) == -infinity);
   CHECK(one<Kind>(log, infinity) == infinity);

@@ -106,7 +106,7 @@ class Pass {
   Pass& operator=(const Pass&) = delete;
 
   Context& context() const noexcept { return *context_; }
-  int threads() const noexcept { return context_->threads(); }
+  const Threads& threads() const noexcept { return context_->threads(); }
   /// The options, with the reading that they left open.
   const PassOptions& options() const noexcept { return options_; }
   Reading reading() const noexcept { return *options_.gates; }

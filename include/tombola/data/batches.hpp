@@ -20,7 +20,7 @@ struct BatchOptions {
   bool shuffle = true;         ///< false: every epoch in the order of the data set
   Index shift = 0;             ///< moves each image by up to this many pixels up or down and left or right (augmentation)
   Statistics statistics = {};  ///< what pixels are normalised by; the default leaves them from 0 to 1
-  int threads = 1;             ///< that share the work; no result depends on their number
+  const Threads* threads = nullptr;  ///< that share the work, borrowed; null: the caller alone
 };
 
 /// A mini-batch. Borrowed from the `Batches` that made it, until it makes the next one.
@@ -59,7 +59,6 @@ class Batches {
     require(options.size >= 1, "batches: expected at least 1 image a batch, got ", options.size);
     require(options.shift >= 0 && options.shift <= 1024, "batches: expected a shift of 0 to 1024 pixels, got ",
             options.shift);
-    require(options.threads >= 1, "batches: expected at least 1 thread, got ", options.threads);
   }
   explicit Batches(const Images&& images, const BatchOptions& options = {}) = delete;  // they would be gone
 
@@ -99,7 +98,8 @@ class Batches {
     arrange(epoch);
     const Index some =
         std::max<Index>(1, 16384 / std::max<Index>(1, features));  // images that repay a chunk's overhead
-    parallel_ranges(options_.threads, n, some, [&](Range range) {
+    const Threads alone(1);
+    parallel_ranges(options_.threads == nullptr ? alone : *options_.threads, n, some, [&](Range range) {
       for (Index i = range.first; i < range.last; ++i) {
         const Index from = options_.shuffle ? Index{order_[static_cast<std::size_t>(first + i)]} : first + i;
         labels[i] = images_->labels[from];

@@ -36,7 +36,7 @@ kernels::GateGradient<T> gradient_parts(const GateParameter<T>& gate, bool with_
 /// d loss / d sigma, one element per learned sigma: added to `into` or, the first time, written. With the penalty's part only
 /// where the gates ask for it.
 template <class T>
-void add_sigma_gradient(int threads, GateParameter<T>& gate, bool with_penalty) {
+void add_sigma_gradient(const Threads& threads, GateParameter<T>& gate, bool with_penalty) {
   const auto parts = gradient_parts(gate, with_penalty);
   Tensor<T> each = Tensor<T>::uninitialized({gate.size()});
   kernels::gate_sigma_gradient(threads, gate.noise, parts, with_penalty && gate.learned_sigma.through_penalty,
@@ -55,7 +55,7 @@ void add_sigma_gradient(int threads, GateParameter<T>& gate, bool with_penalty) 
 /// Makes the pending gradient of the loss explicit: adds it to `gate.gradient` (and `gate.sigma_gradient`). Done before another
 /// backward pass, before clipping, and by those who want to see it; costs a pass over memory that the optimiser's own way saves.
 template <class T>
-void make_explicit(int threads, GateParameter<T>& gate) {
+void make_explicit(const Threads& threads, GateParameter<T>& gate) {
   if (!gate.pending) return;
   const bool first = !gate.has_gradient;
   if (gate.gradient.size() != gate.size()) gate.gradient = Tensor<T>(gate.shape());

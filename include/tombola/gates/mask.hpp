@@ -48,7 +48,7 @@ inline Bits shuffled(const Bits& open, const Stream& stream) {
 /// How many gates are open under the reading (`above_zero` or `binary`), and how many are fractional when relaxed.
 /// Throws `std::invalid_argument` for another reading.
 template <class T>
-kernels::GateCounts counts(int threads, const GateParameter<T>& gate, Reading reading = Reading::binary) {
+kernels::GateCounts counts(const Threads& threads, const GateParameter<T>& gate, Reading reading = Reading::binary) {
   require(reading == Reading::binary || reading == Reading::above_zero,
           "counts: expected the reading binary or above_zero");
   return with_formulas<T>(gate.kind, [&](auto formulas) {

@@ -166,7 +166,7 @@ inline void check_weights(const FrozenWeights& weights, Index first, Index count
 /// The same bits for any threads, compiler, instruction set, optimisation and contraction.
 /// Throws `std::invalid_argument` unless the scale is in [2^-64, 2^64] and the range within 2^34 weights.
 template <class T>
-void draw(const FrozenWeights& weights, Index first, View<T> out, int threads = 1) {
+void draw(const FrozenWeights& weights, Index first, View<T> out, const Threads& threads = 1) {
   detail::check_weights(weights, first, out.size());
   parallel_ranges(threads, out.size(), 64 * detail::weight_tile, [&](Range range) noexcept {
     detail::draw_weights(weights, first + range.first, range.size(), out.data() + range.first);

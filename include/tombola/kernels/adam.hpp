@@ -26,31 +26,43 @@ void adam_update(const AdamStep<T>& step, const V& g, V& theta, V& m, V& v) noex
   const V zero(T(0)), least(T(1e-30));
   m = simd::fma(V(T(1) - step.beta1), g, m * V(step.beta1));
   v = simd::fma(g * V(T(1) - step.beta2), g, v * V(step.beta2));
-  m = simd::select(simd::abs(m) < least, zero, m);
-  v = simd::select(v < least, zero, v);
   const V moved = theta - V(step.rate) * m / simd::fma(simd::sqrt(v), V(step.deviation), V(step.epsilon));
   theta = simd::clamp(moved, step.low, step.high);
+  m = simd::select(simd::abs(m) < least, zero, m);
+  v = simd::select(v < least, zero, v);
 }
+
+namespace detail {
+
+/// One Adam step on `count` parameters. All by value: no store can change what the compiler keeps in registers.
+template <class T, class Arch>
+void adam_range(AdamStep<T> step, Index count, const T* gradient, T* theta, T* m, T* v) noexcept {
+  constexpr Index lanes = simd::width<T, Arch>;
+  Index i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    auto parameter = simd::load<T, Arch>(theta + i), first = simd::load<T, Arch>(m + i), second = simd::load<T, Arch>(v + i);
+    adam_update(step, simd::load<T, Arch>(gradient + i), parameter, first, second);
+    simd::store(theta + i, parameter);
+    simd::store(m + i, first);
+    simd::store(v + i, second);
+  }
+  if (i == count) return;
+  const auto read = [&](const T* p) { return simd::load_part<T, Arch>(p + i, count - i); };
+  auto parameter = read(theta), first = read(m), second = read(v);
+  adam_update(step, read(gradient), parameter, first, second);
+  simd::store_part(theta + i, parameter, count - i);
+  simd::store_part(m + i, first, count - i);
+  simd::store_part(v + i, second, count - i);
+}
+
+}  // namespace detail
 
 /// One Adam step on `count` parameters with explicit gradients.
 template <class T, class Arch = simd::Native>
-void adam(int threads, const AdamStep<T>& step, Index count, const T* gradient, T* theta, T* m, T* v) noexcept {
-  constexpr Index lanes = simd::width<T, Arch>;
+void adam(const Threads& threads, const AdamStep<T>& step, Index count, const T* gradient, T* theta, T* m, T* v) noexcept {
   parallel_ranges(threads, count, 8192, [&](Range range) {
-    for (Index i = range.first; i < range.last; i += lanes) {
-      const Index part = std::min(lanes, range.last - i);
-      const auto read = [&](const T* p) {
-        return part == lanes ? simd::load<T, Arch>(p + i) : simd::load_part<T, Arch>(p + i, part);
-      };
-      const auto write = [&](T* p, const simd::Batch<T, Arch>& value) {
-        part == lanes ? simd::store(p + i, value) : simd::store_part(p + i, value, part);
-      };
-      auto parameter = read(theta), first = read(m), second = read(v);
-      adam_update(step, read(gradient), parameter, first, second);
-      write(theta, parameter);
-      write(m, first);
-      write(v, second);
-    }
+    const Index i = range.first;
+    detail::adam_range<T, Arch>(step, range.size(), gradient + i, theta + i, m + i, v + i);
   });
 }
 

@@ -9,26 +9,48 @@
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
-/// Elements per chunk of work: about 5 microseconds, well above what starting a thread costs.
-inline constexpr Index elementwise_grain = 16384;
+/// Elements per chunk of work: a microsecond or more, well above what sharing it costs.
+inline constexpr Index elementwise_grain = 8192;
+
+namespace detail {
+
+// These loops take everything by value, so that the compiler knows that no store changes it, and keeps it in registers.
+
+template <class T, class Arch, class F, class... X>
+void map_range(Range range, F f, T* y, const X*... x) noexcept {
+  constexpr Index lanes = simd::width<T, Arch>;
+  Index i = range.first;
+  for (; i + lanes <= range.last; i += lanes) simd::store(y + i, f(simd::load<T, Arch>(x + i)...));
+  if (i < range.last) {
+    const Index rest = range.last - i;
+    simd::store_part(y + i, f(simd::load_part<T, Arch>(x + i, rest)...), rest);
+  }
+}
+
+template <class T, class Arch, class F>
+void map_row(Index columns, F f, T* y, const T* x, const T* v) noexcept {
+  constexpr Index lanes = simd::width<T, Arch>;
+  Index c = 0;
+  for (; c + lanes <= columns; c += lanes) {
+    simd::store(y + c, f(simd::load<T, Arch>(x + c), simd::load<T, Arch>(v + c)));
+  }
+  if (c < columns) {
+    const Index rest = columns - c;
+    simd::store_part(y + c, f(simd::load_part<T, Arch>(x + c, rest), simd::load_part<T, Arch>(v + c, rest)), rest);
+  }
+}
+
+}  // namespace detail
 
 /// y_i = f(x_i, ...) for i in [0, size): `f` takes and returns registers. Inputs may be y itself.
 template <class T, class Arch = simd::Native, class F, class... X>
-void map(int threads, Index size, const F& f, T* y, const X*... x) noexcept {
-  constexpr Index lanes = simd::width<T, Arch>;
-  parallel_ranges(threads, size, elementwise_grain, [&](Range range) {
-    Index i = range.first;
-    for (; i + lanes <= range.last; i += lanes) simd::store(y + i, f(simd::load<T, Arch>(x + i)...));
-    if (i < range.last) {
-      const Index rest = range.last - i;
-      simd::store_part(y + i, f(simd::load_part<T, Arch>(x + i, rest)...), rest);
-    }
-  });
+void map(const Threads& threads, Index size, const F& f, T* y, const X*... x) noexcept {
+  parallel_ranges(threads, size, elementwise_grain, [&](Range range) { detail::map_range<T, Arch>(range, f, y, x...); });
 }
 
 /// y_i = f(x_i, ...) + beta y_i with beta 0 (y is not read) or 1.
 template <class T, class Arch = simd::Native, class F, class... X>
-void map_accumulate(int threads, Index size, const F& f, T beta, T* y, const X*... x) noexcept {
+void map_accumulate(const Threads& threads, Index size, const F& f, T beta, T* y, const X*... x) noexcept {
   if (beta == T(0)) {
     map<T, Arch>(threads, size, f, y, x...);
   } else {
@@ -39,22 +61,11 @@ void map_accumulate(int threads, Index size, const F& f, T beta, T* y, const X*.
 
 /// y[r, c] = f(x[r, c], v[c]) for x, y [rows, columns] and one number v[c] per column.
 template <class T, class Arch = simd::Native, class F>
-void map_columns(int threads, Index rows, Index columns, const F& f, T* y, const T* x, const T* v) noexcept {
-  constexpr Index lanes = simd::width<T, Arch>;
+void map_columns(const Threads& threads, Index rows, Index columns, const F& f, T* y, const T* x, const T* v) noexcept {
   if (columns == 0) return;
   parallel_ranges(threads, rows, std::max<Index>(1, elementwise_grain / columns), [&](Range range) {
     for (Index r = range.first; r < range.last; ++r) {
-      T* out = y + r * columns;
-      const T* in = x + r * columns;
-      Index c = 0;
-      for (; c + lanes <= columns; c += lanes) {
-        simd::store(out + c, f(simd::load<T, Arch>(in + c), simd::load<T, Arch>(v + c)));
-      }
-      if (c < columns) {
-        const Index rest = columns - c;
-        simd::store_part(out + c, f(simd::load_part<T, Arch>(in + c, rest), simd::load_part<T, Arch>(v + c, rest)),
-                         rest);
-      }
+      detail::map_row<T, Arch>(columns, f, y + r * columns, x + r * columns, v);
     }
   });
 }

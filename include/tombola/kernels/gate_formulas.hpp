@@ -17,7 +17,7 @@ namespace detail {
 template <class V>
 V normal_density(const V& x) noexcept {
   using T = typename V::value_type;
-  return simd::exp(x * x * V(T(-0.5))) * V(T(0.5) * std::numbers::inv_sqrtpi_v<T> * std::numbers::sqrt2_v<T>);
+  return simd::exp_nonpositive(x * x * V(T(-0.5))) * V(T(0.5) * std::numbers::inv_sqrtpi_v<T> * std::numbers::sqrt2_v<T>);
 }
 
 /// The standard normal distribution function.
@@ -71,50 +71,51 @@ struct GaussianGate {
   V relaxed(const V& mu) const noexcept {
     return mu;
   }
+  // The penalties take 1 / sigma.
   template <class V>
-  V penalty(Penalty penalty, const V& mu, const V& sigma) const noexcept {
+  V penalty(Penalty penalty, const V& mu, const V& inverse) const noexcept {
     using detail::normal_distribution;
     switch (penalty) {
     case Penalty::none:
       return V(T(0));
     case Penalty::sparse:
-      return normal_distribution(mu / sigma);
+      return normal_distribution(mu * inverse);
     case Penalty::undecided:
-      return normal_distribution((V(T(1)) - mu) / sigma) - normal_distribution(-mu / sigma);
+      return normal_distribution((V(T(1)) - mu) * inverse) - normal_distribution(-mu * inverse);
     default:
-      return detail::Decision<V>(penalty, normal_distribution((mu - V(T(0.5))) / sigma)).value;
+      return detail::Decision<V>(penalty, normal_distribution((mu - V(T(0.5))) * inverse)).value;
     }
   }
   template <class V>
-  V penalty_slope(Penalty penalty, const V& mu, const V& sigma) const noexcept {
+  V penalty_slope(Penalty penalty, const V& mu, const V& inverse) const noexcept {
     using detail::normal_density;
     switch (penalty) {
     case Penalty::none:
       return V(T(0));
     case Penalty::sparse:
-      return normal_density(mu / sigma) / sigma;
+      return normal_density(mu * inverse) * inverse;
     case Penalty::undecided:
-      return (normal_density(mu / sigma) - normal_density((V(T(1)) - mu) / sigma)) / sigma;
+      return (normal_density(mu * inverse) - normal_density((V(T(1)) - mu) * inverse)) * inverse;
     default: {
-      const V x = (mu - V(T(0.5))) / sigma;
-      return detail::Decision<V>(penalty, detail::normal_distribution(x)).slope * normal_density(x) / sigma;
+      const V x = (mu - V(T(0.5))) * inverse;
+      return detail::Decision<V>(penalty, detail::normal_distribution(x)).slope * normal_density(x) * inverse;
     }
     }
   }
   /// The derivative of `penalty` by sigma.
   template <class V>
-  V penalty_sigma_slope(Penalty penalty, const V& mu, const V& sigma) const noexcept {
+  V penalty_sigma_slope(Penalty penalty, const V& mu, const V& inverse) const noexcept {
     using detail::normal_density;
-    const V a = -mu / sigma, b = (V(T(1)) - mu) / sigma, x = (mu - V(T(0.5))) / sigma;
+    const V a = -mu * inverse, b = (V(T(1)) - mu) * inverse, x = (mu - V(T(0.5))) * inverse;
     switch (penalty) {
     case Penalty::none:
       return V(T(0));
     case Penalty::sparse:
-      return a * normal_density(a) / sigma;
+      return a * normal_density(a) * inverse;
     case Penalty::undecided:
-      return (a * normal_density(a) - b * normal_density(b)) / sigma;
+      return (a * normal_density(a) - b * normal_density(b)) * inverse;
     default:
-      return -detail::Decision<V>(penalty, detail::normal_distribution(x)).slope * x * normal_density(x) / sigma;
+      return -detail::Decision<V>(penalty, detail::normal_distribution(x)).slope * x * normal_density(x) * inverse;
     }
   }
 };

@@ -44,12 +44,11 @@ simd::Batch<T, Arch> sigma_at(const GateInput<T>& in, Index i) noexcept {
 }
 
 template <class Gate, class T, class Arch>
-double sample_group(const Gate& gate, const GateInput<T>& in, const float* noise, Index at,
-                    const GateOutput<T>& out) noexcept {
+void sample_group(const Gate& gate, const GateInput<T>& in, const float* noise, Index at, const GateOutput<T>& out,
+                  simd::Batch<T, Arch>& sum) noexcept {
   using V = simd::Batch<T, Arch>;
   constexpr Index lanes = simd::width<T, Arch>;
   const V zero(T(0)), one(T(1));
-  V sum(T(0));
   std::uint64_t open = 0;
   for (Index j = 0; j < noise_group; j += lanes) {
     const V x = gate.draw(simd::load<T, Arch>(in.theta + at + j), simd::load_floats<T, Arch>(noise + j),
@@ -67,13 +66,12 @@ double sample_group(const Gate& gate, const GateInput<T>& in, const float* noise
     }
   }
   if (out.open != nullptr) out.open[at / noise_group] = open;
-  return static_cast<double>(simd::sum(sum));
 }
 
 /// The last, incomplete group, through padded copies: the same instructions as for a whole group.
 template <class Gate, class T, class Arch>
-double sample_tail(const Gate& gate, const GateInput<T>& in, const float* noise, Index at,
-                   const GateOutput<T>& out) noexcept {
+void sample_tail(const Gate& gate, const GateInput<T>& in, const float* noise, Index at, const GateOutput<T>& out,
+                 simd::Batch<T, Arch>& sum) noexcept {
   const auto count = static_cast<std::size_t>(in.count - at);
   // A parameter of -1e9 closes the padded gates for good, so that they add nothing to the sum and open no bit.
   T theta[noise_group], weight[noise_group] = {}, sigma[noise_group], product[noise_group], z[noise_group],
@@ -85,29 +83,35 @@ double sample_tail(const Gate& gate, const GateInput<T>& in, const float* noise,
   if (in.sigmas != nullptr) std::copy_n(in.sigmas + at, count, sigma);
   std::uint64_t open = 0;
   const GateInput<T> padded{noise_group, theta, in.weight == nullptr ? nullptr : weight, in.sigma, sigma};
-  const double sum = sample_group<Gate, T, Arch>(gate, padded, noise, 0, {product, z, &open, slope, nullptr});
+  sample_group<Gate, T, Arch>(gate, padded, noise, 0, {product, z, &open, slope, nullptr}, sum);
   if (out.product != nullptr) std::copy_n(product, count, out.product + at);
   if (out.gate != nullptr) std::copy_n(z, count, out.gate + at);
   if (out.open != nullptr) out.open[at / noise_group] = open;
   if (!Gate::unit_slope && out.slope != nullptr) std::copy_n(slope, count, out.slope + at);
-  return sum;
 }
 
 }  // namespace detail
 
 /// z = clamp(draw(theta, noise), 0, 1), product = z weight, for `in.count` gates; noise i is number i of the stream.
 template <class Gate, class T, class Arch = simd::Native>
-void gate_sample(int threads, const Gate& gate, const Stream& stream, const GateInput<T>& in,
+void gate_sample(const Threads& threads, const Gate& gate, const Stream& stream, const GateInput<T>& in,
                  const GateOutput<T>& out) noexcept {
+  using Source = NoiseSource<typename Gate::Noise, Arch>;
   parallel_ranges(threads, in.count, gate_grain, [&](Range range, Index chunk) {
-    float noise[noise_group];
-    double sum = 0;
-    for (Index at = range.first; at < range.last; at += noise_group) {
-      Gate::Noise::template fill<Arch>(stream, at / noise_group, noise);
-      sum += at + noise_group <= in.count ? detail::sample_group<Gate, T, Arch>(gate, in, noise, at, out)
-                                          : detail::sample_tail<Gate, T, Arch>(gate, in, noise, at, out);
+    const Source source(stream);
+    float noise[Source::block];
+    simd::Batch<T, Arch> sum(T(0));  // of at most 1 for each of at most gate_grain gates: exact enough
+    for (Index first = range.first; first < range.last; first += Source::block) {
+      source.draw(first, noise);
+      for (Index at = first; at < std::min(first + Source::block, range.last); at += noise_group) {
+        if (at + noise_group <= in.count) {
+          detail::sample_group<Gate, T, Arch>(gate, in, noise + (at - first), at, out, sum);
+        } else {
+          detail::sample_tail<Gate, T, Arch>(gate, in, noise + (at - first), at, out, sum);
+        }
+      }
     }
-    if (out.chunk_sums != nullptr) out.chunk_sums[chunk] = sum;
+    if (out.chunk_sums != nullptr) out.chunk_sums[chunk] = static_cast<double>(simd::sum(sum));
   });
 }
 
@@ -122,7 +126,7 @@ V gate_reading(const Gate& gate, Reading reading, const V& theta) noexcept {
 
 /// z = the gates' values under a reading other than `sampled`; product = z weight. Writes no `open` and no `slope`.
 template <class Gate, class T, class Arch = simd::Native>
-void gate_read(int threads, const Gate& gate, Reading reading, const GateInput<T>& in,
+void gate_read(const Threads& threads, const Gate& gate, Reading reading, const GateInput<T>& in,
                const GateOutput<T>& out) noexcept {
   using V = simd::Batch<T, Arch>;
   constexpr Index lanes = simd::width<T, Arch>;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <type_traits>
 #include <vector>
 
 #include "tombola/core/parallel.hpp"
@@ -49,24 +50,68 @@ simd::Batch<T, Arch> loss_gradient(const GateGradient<T>& from, Index i, Index c
   return simd::select(simd::from_bits<T, Arch>(from.open[i / 64] >> (i % 64)), dz, V(T(0)));
 }
 
-template <class Gate, class T, class Arch>
-simd::Batch<T, Arch> gate_gradient_at(const Gate& gate, const GateGradient<T>& from, Index i, Index count,
-                                      const simd::Batch<T, Arch>& theta) noexcept {
+/// 1 / sigma of the gates from i on, of all of them or each its own.
+template <class T, class Arch>
+class InverseSigma {
   using V = simd::Batch<T, Arch>;
-  V g = loss_gradient<Gate, T, Arch>(from, i, count, true);
-  if (from.penalty != Penalty::none) {
-    const V sigma = from.in.sigmas == nullptr ? V(from.in.sigma) : load_up_to<T, Arch>(from.in.sigmas + i, count);
-    g = simd::fma(V(from.lambda), gate.penalty_slope(from.penalty, theta, simd::max(sigma, V(T(1e-6)))), g);
+
+ public:
+  explicit InverseSigma(const GateInput<T>& in) noexcept : sigmas_(in.sigmas), of_all_(of(V(in.sigma))) {}
+  V operator()(Index i, Index count) const noexcept {
+    return sigmas_ == nullptr ? of_all_ : of(load_up_to<T, Arch>(sigmas_ + i, count));
   }
-  return g;
+
+ private:
+  static V of(const V& sigma) noexcept { return V(T(1)) / simd::max(sigma, V(T(1e-6))); }
+  const T* sigmas_;
+  V of_all_;
+};
+
+/// Calls body with the penalty as a constant, so that a loop in it holds the code of this one only.
+template <class Body>
+void with_penalty(Penalty penalty, const Body& body) noexcept {
+  using enum Penalty;
+  switch (penalty) {
+  case none:
+    return body(std::integral_constant<Penalty, none>{});
+  case sparse:
+    return body(std::integral_constant<Penalty, sparse>{});
+  case undecided:
+    return body(std::integral_constant<Penalty, undecided>{});
+  case variance:
+    return body(std::integral_constant<Penalty, variance>{});
+  case entropy:
+    return body(std::integral_constant<Penalty, entropy>{});
+  }
 }
 
-/// Calls body(i, count, chunk) for register after register; the last one of a layer may be shorter.
+/// out[j] = g_i for the gates i = range.first + j.
+template <class Gate, class T, class Arch, Penalty penalty>
+void gate_gradient_range(Gate gate, GateGradient<T> from, Range range, T* out) noexcept {
+  using V = simd::Batch<T, Arch>;
+  constexpr Index lanes = simd::width<T, Arch>;
+  const InverseSigma<T, Arch> inverse(from.in);
+  const auto gradient = [&](Index i, Index count) {
+    const V g = loss_gradient<Gate, T, Arch>(from, i, count, true);
+    if constexpr (penalty == Penalty::none) return g;
+    const V theta = load_up_to<T, Arch>(from.in.theta + i, count);
+    return simd::fma(V(from.lambda), gate.penalty_slope(penalty, theta, inverse(i, count)), g);
+  };
+  Index i = range.first;
+  for (; i + lanes <= range.last; i += lanes, out += lanes) simd::store(out, gradient(i, lanes));
+  if (i < range.last) simd::store_part(out, gradient(i, range.last - i), range.last - i);
+}
+
+/// Calls body(i, count, chunk) for register after register; the last one of a layer may be shorter. The body captures by value
+/// and is copied: so the compiler knows that no store changes what it captured, and keeps that in registers.
 template <class T, class Arch, class Body>
-void for_each_register(int threads, Index size, const Body& body) noexcept {
+void for_each_register(const Threads& threads, Index size, const Body& body) noexcept {
   constexpr Index lanes = simd::width<T, Arch>;
   parallel_ranges(threads, size, gate_grain, [&](Range range, Index chunk) {
-    for (Index i = range.first; i < range.last; i += lanes) body(i, std::min(lanes, range.last - i), chunk);
+    const Body own = body;
+    Index i = range.first;
+    for (; i + lanes <= range.last; i += lanes) own(i, std::integral_constant<Index, lanes>{}, chunk);
+    if (i < range.last) own(i, range.last - i, chunk);
   });
 }
 
@@ -74,49 +119,53 @@ void for_each_register(int threads, Index size, const Body& body) noexcept {
 
 /// gradient_i = g_i. The unfused path, for those who look at gradients, add them up or clip them.
 template <class Gate, class T, class Arch = simd::Native>
-void gate_gradient(int threads, const Gate& gate, const GateGradient<T>& from, T* gradient) noexcept {
-  detail::for_each_register<T, Arch>(threads, from.in.count, [&](Index i, Index count, Index) {
-    const auto theta = detail::load_up_to<T, Arch>(from.in.theta + i, count);
-    detail::store_up_to(gradient + i, detail::gate_gradient_at<Gate, T, Arch>(gate, from, i, count, theta), count);
+void gate_gradient(const Threads& threads, const Gate& gate, const GateGradient<T>& from, T* gradient) noexcept {
+  detail::with_penalty(from.penalty, [&](auto penalty) {
+    parallel_ranges(threads, from.in.count, gate_grain, [&](Range range) {
+      detail::gate_gradient_range<Gate, T, Arch, penalty()>(gate, from, range, gradient + range.first);
+    });
   });
 }
 
-/// One Adam step on theta, which `from.in.theta` must point to, with g_i as its gradient; then the bounds. One pass.
+/// One Adam step on theta, which `from.in.theta` must point to, with g_i as its gradient; then the bounds. One pass over memory.
 template <class Gate, class T, class Arch = simd::Native>
-void gate_adam(int threads, const Gate& gate, const GateGradient<T>& from, const AdamStep<T>& step, T* theta, T* m,
+void gate_adam(const Threads& threads, const Gate& gate, const GateGradient<T>& from, const AdamStep<T>& step, T* theta, T* m,
                T* v) noexcept {
-  detail::for_each_register<T, Arch>(threads, from.in.count, [&](Index i, Index count, Index) {
-    auto parameter = detail::load_up_to<T, Arch>(theta + i, count);
-    auto first = detail::load_up_to<T, Arch>(m + i, count);
-    auto second = detail::load_up_to<T, Arch>(v + i, count);
-    adam_update(step, detail::gate_gradient_at<Gate, T, Arch>(gate, from, i, count, parameter), parameter, first,
-                second);
-    detail::store_up_to(theta + i, parameter, count);
-    detail::store_up_to(m + i, first, count);
-    detail::store_up_to(v + i, second, count);
+  // Gradients of a few gates, then their step: one loop over both is a chain too long for the processor to look beyond.
+  constexpr Index block = 512;
+  detail::with_penalty(from.penalty, [&](auto penalty) {
+    parallel_ranges(threads, from.in.count, gate_grain, [&](Range range) {
+      T gradient[block];
+      for (Index i = range.first; i < range.last; i += block) {
+        const Range part{i, std::min(range.last, i + block)};
+        detail::gate_gradient_range<Gate, T, Arch, penalty()>(gate, from, part, gradient);
+        detail::adam_range<T, Arch>(step, part.size(), gradient, theta + i, m + i, v + i);
+      }
+    });
   });
 }
 
 /// gradient_i = d loss / dsigma_i = (d loss / dz_i) n_i 1{0 < z_i < 1}, plus lambda d penalty_i/dsigma_i where
 /// `through_penalty`. Draws the noise of the step again. Gaussian gates only.
 template <class T, class Arch = simd::Native>
-void gate_sigma_gradient(int threads, const Stream& stream, const GateGradient<T>& from, bool through_penalty,
+void gate_sigma_gradient(const Threads& threads, const Stream& stream, const GateGradient<T>& from, bool through_penalty,
                          T* gradient) noexcept {
   using V = simd::Batch<T, Arch>;
   using Gate = GaussianGate<T>;
+  using Source = NoiseSource<typename Gate::Noise, Arch>;
   constexpr Index lanes = simd::width<T, Arch>;
+  const detail::InverseSigma<T, Arch> inverse(from.in);
   parallel_ranges(threads, from.in.count, gate_grain, [&](Range range) {
-    float noise[noise_group];
+    const Source source(stream);
+    float noise[Source::block];
     for (Index i = range.first; i < range.last; i += lanes) {
-      if (i % noise_group == 0) Gate::Noise::template fill<Arch>(stream, i / noise_group, noise);
+      if (i % Source::block == 0) source.draw(i, noise);
       const Index count = std::min(lanes, range.last - i);
       V g = detail::loss_gradient<Gate, T, Arch>(from, i, count, false) *
-            simd::load_floats<T, Arch>(noise + i % noise_group);
+            simd::load_floats<T, Arch>(noise + i % Source::block);
       if (through_penalty) {
         const V theta = detail::load_up_to<T, Arch>(from.in.theta + i, count);
-        const V sigma =
-            from.in.sigmas == nullptr ? V(from.in.sigma) : detail::load_up_to<T, Arch>(from.in.sigmas + i, count);
-        g = simd::fma(V(from.lambda), Gate{}.penalty_sigma_slope(from.penalty, theta, simd::max(sigma, V(T(1e-6)))), g);
+        g = simd::fma(V(from.lambda), Gate{}.penalty_sigma_slope(from.penalty, theta, inverse(i, count)), g);
       }
       detail::store_up_to(gradient + i, g, count);
     }
@@ -125,17 +174,17 @@ void gate_sigma_gradient(int threads, const Stream& stream, const GateGradient<T
 
 /// chunk_sums[c] = the sum of the penalties of chunk c.
 template <class Gate, class T, class Arch = simd::Native>
-void gate_penalty(int threads, const Gate& gate, Penalty penalty, const GateInput<T>& in, double* chunk_sums) noexcept {
+void gate_penalty(const Threads& threads, const Gate& gate, Penalty penalty, const GateInput<T>& in, double* chunk_sums) noexcept {
   using V = simd::Batch<T, Arch>;
   constexpr Index lanes = simd::width<T, Arch>;
+  const detail::InverseSigma<T, Arch> inverse(in);
   parallel_ranges(threads, in.count, gate_grain, [&](Range range, Index chunk) {
     V sum(T(0));
     double tail = 0;
     for (Index i = range.first; i < range.last; i += lanes) {
       const Index count = std::min(lanes, range.last - i);
       const V theta = detail::load_up_to<T, Arch>(in.theta + i, count);
-      const V sigma = in.sigmas == nullptr ? V(in.sigma) : detail::load_up_to<T, Arch>(in.sigmas + i, count);
-      const V value = gate.penalty(penalty, theta, simd::max(sigma, V(T(1e-6))));
+      const V value = gate.penalty(penalty, theta, inverse(i, count));
       if (count == lanes) {
         sum = sum + value;
       } else {
@@ -155,13 +204,13 @@ struct GateCounts {
 
 /// Counts over all gates; whole numbers, so the order does not matter.
 template <class Gate, class T, class Arch = simd::Native>
-GateCounts gate_counts(int threads, const Gate& gate, Reading reading, const T* theta, Index size) {
+GateCounts gate_counts(const Threads& threads, const Gate& gate, Reading reading, const T* theta, Index size) {
   using V = simd::Batch<T, Arch>;
   std::vector<GateCounts> chunks(static_cast<std::size_t>(gate_chunks(size)));
-  detail::for_each_register<T, Arch>(threads, size, [&](Index i, Index count, Index chunk) {
+  detail::for_each_register<T, Arch>(threads, size, [=, sums = chunks.data()](Index i, Index count, Index chunk) {
     const V x = gate.relaxed(detail::load_up_to<T, Arch>(theta + i, count));
     const std::uint64_t all = (std::uint64_t{1} << count) - 1;
-    auto& sum = chunks[static_cast<std::size_t>(chunk)];
+    GateCounts& sum = sums[chunk];
     sum.open += std::popcount(simd::bits(x > V(reading == Reading::binary ? T(0.5) : T(0))) & all);
     sum.fractional += std::popcount(simd::bits((x > V(T(0))) & (x < V(T(1)))) & all);
   });

@@ -11,7 +11,7 @@ namespace detail {
 
 /// The same product for a scalar that registers do not hold: both operands copied, then three loops.
 template <class T, class A, class B, class Epilogue>
-void gemm_plain(int threads, Workspace& scratch, const A& a, const B& b, T beta, const Matrix<T>& c,
+void gemm_plain(const Threads& threads, Workspace& scratch, const A& a, const B& b, T beta, const Matrix<T>& c,
                 const Epilogue& epilogue) {
   const Index k = a.columns, widest = std::max({c.rows, c.columns, k});
   T* a_copy = scratch.take<T>(static_cast<std::size_t>((c.rows + c.columns) * k + widest));
@@ -27,7 +27,8 @@ void gemm_plain(int threads, Workspace& scratch, const A& a, const B& b, T beta,
   };
   copy(a, a_copy);
   copy(b, b_copy);
-  parallel_for(c.rows * c.columns * k < 65536 ? 1 : threads, c.rows, [&](Index i) {
+  const Threads alone(1);
+  parallel_for(c.rows * c.columns * k < 65536 ? alone : threads, c.rows, [&](Index i) {
     T* row = c.data + i * c.row_stride;
     if (beta == T(0)) std::fill_n(row, c.columns, T(0));
     for (Index p = 0; p < k; ++p) {
@@ -48,7 +49,7 @@ void gemm_plain(int threads, Workspace& scratch, const A& a, const B& b, T beta,
 /// Throws `std::bad_alloc` if the scratch memory cannot grow.
 template <class Arch = simd::Native, class T, class A, class B, class Epilogue = NoEpilogue>
 requires GemmOperand<A, T> && GemmOperand<B, T>
-void gemm(int threads, Workspace& scratch, const A& a, const B& b, std::type_identity_t<T> beta, const Matrix<T>& c,
+void gemm(const Threads& threads, Workspace& scratch, const A& a, const B& b, std::type_identity_t<T> beta, const Matrix<T>& c,
           const Epilogue& epilogue = {}) {
   assert(a.rows == c.rows && b.columns == c.columns && a.columns == b.rows && c.column_stride == 1);
   assert(beta == T(0) || beta == T(1));
@@ -57,7 +58,8 @@ void gemm(int threads, Workspace& scratch, const A& a, const B& b, std::type_ide
     if (a.columns > 0) {
       detail::GemmProduct<T, Arch, A, B, Epilogue> product(a, b, beta, c, epilogue);
       // Waking a second thread takes as long as this many multiplications.
-      const int useful = c.rows * c.columns * a.columns < Index{1} << 19 ? 1 : threads;
+      const Threads alone(1);
+      const Threads& useful = c.rows * c.columns * a.columns < Index{1} << 19 ? alone : threads;
       product.run(useful, scratch.take<T>(product.scratch(useful)));
       return;
     }

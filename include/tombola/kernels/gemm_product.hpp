@@ -5,7 +5,6 @@
 #include "tombola/kernels/gemm_operand.hpp"
 #include "tombola/kernels/gemm_pack.hpp"
 #include "tombola/kernels/gemm_plan.hpp"
-#include "tombola/kernels/parallel_phases.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::kernels::detail {
 
@@ -27,25 +26,28 @@ class GemmProduct {
         plan_(plan_gemm<T, Arch>(m_, n_, k_, reads_a_directly<Tile>(a, n_), reads_b_directly(b, m_))) {}
 
   /// Elements of scratch memory.
-  std::size_t scratch(int threads) const noexcept {
-    return static_cast<std::size_t>(shared_a() + shared_b() + sums() + threads * worker());
+  std::size_t scratch(const Threads& threads) const noexcept {
+    return static_cast<std::size_t>(shared_a() + shared_b() + sums() + threads.count() * worker());
   }
 
-  void run(int threads, T* scratch) noexcept {
+  /// Packs and multiplies slice after slice.
+  void run(const Threads& threads, T* scratch) noexcept {
     shared_a_ = scratch;
     shared_b_ = shared_a_ + shared_a();
     sums_ = shared_b_ + shared_b();
     workers_ = sums_ + sums();
     if (plan_.split) {
-      parallel_phases(
-          threads, 1, plan_.slices, m_, [&](Index, Index slice, int worker) { multiply_chunk(slice, 0, worker); },
-          [&](Index, Index row, int) { add_slices(row); });
-    } else {
-      const Index packs = divide_up(plan_.slice, plan_.depth) * (groups_a() + groups_b());
-      parallel_phases(
-          threads, plan_.slices, packs, plan_.tile_blocks * plan_.panel_blocks,
-          [&](Index slice, Index chunk, int worker) { pack_chunk(slice, chunk, worker); },
-          [&](Index slice, Index chunk, int worker) { multiply_chunk(slice, chunk, worker); });
+      parallel_for(threads, plan_.slices, [&](Index slice, int worker) { multiply_chunk(slice, 0, worker); });
+      parallel_ranges(threads, m_, 16, [&](Range rows) {
+        for (Index row = rows.first; row < rows.last; ++row) add_slices(row);
+      });
+      return;
+    }
+    const Index packs = divide_up(plan_.slice, plan_.depth) * (groups_a() + groups_b());
+    for (Index slice = 0; slice < plan_.slices; ++slice) {
+      parallel_for(threads, packs, [&](Index chunk, int worker) { pack_chunk(slice, chunk, worker); });
+      parallel_for(threads, plan_.tile_blocks * plan_.panel_blocks,
+                   [&](Index chunk, int worker) { multiply_chunk(slice, chunk, worker); });
     }
   }
 

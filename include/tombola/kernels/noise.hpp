@@ -1,5 +1,5 @@
 /// \file
-/// Fast noise from a counter-based stream: standard normals and logistic numbers, 64 at a time. The same for any number
+/// Fast noise from a counter-based stream: standard normals and logistic numbers. The same for any number
 /// of threads; the last bits may differ between instruction sets (frozen weights have their own, exact mapping).
 #pragma once
 
@@ -16,50 +16,85 @@ inline constexpr Index noise_group = 64;
 
 namespace detail {
 
-/// The four words of Philox4x32-10 for as many consecutive blocks as a register has 32-bit elements.
+/// The keys of Philox4x32-10, round by round, as 64-bit elements.
+struct PhiloxKeys {
+  std::uint64_t even[Philox::rounds], odd[Philox::rounds];
+
+  explicit PhiloxKeys(std::uint64_t seed) noexcept {
+    auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
+    for (int round = 0; round < Philox::rounds; ++round) {
+      even[round] = k0;
+      odd[round] = k1;
+      k0 += Philox::weyl[0];
+      k1 += Philox::weyl[1];
+    }
+  }
+};
+
+/// How many registers of blocks are computed side by side: one alone waits for its own products.
+template <class Arch>
+inline constexpr std::size_t philox_sets = simd::is_avx512<Arch> ? 2 : 1;
+
+/// Four words of each of as many consecutive blocks as a register has 32-bit elements.
+template <class Arch>
+using PhiloxWords = std::array<simd::Batch<std::uint32_t, Arch>, 4>;
+
+/// Philox4x32-10 for consecutive blocks from `first` on, some registers of them.
 /// 64-bit elements hold 32-bit values, even and odd blocks apart, because the machine multiplies 32 x 32 to 64 bits so.
 template <class Arch>
-std::array<simd::Batch<std::uint32_t, Arch>, 4> philox_blocks(const Stream& stream, std::uint32_t first) noexcept {
+[[gnu::always_inline]] inline std::array<PhiloxWords<Arch>, philox_sets<Arch>> philox_blocks(
+    const Stream& stream, const PhiloxKeys& keys, std::uint32_t first) noexcept {
   using Wide = simd::Batch<std::uint64_t, Arch>;
-  constexpr std::size_t wide = Wide::size;
+  constexpr std::size_t wide = Wide::size, halves = 2 * philox_sets<Arch>;
+  constexpr auto even_blocks = [] {
+    std::array<std::uint64_t, wide> numbers{};
+    for (std::size_t i = 0; i < wide; ++i) numbers[i] = 2 * i;
+    return numbers;
+  }();
   const Wide low_half(std::uint64_t{0xFFFFFFFFu}), m0(std::uint64_t{Philox::multiplier[0]}),
       m1(std::uint64_t{Philox::multiplier[1]});
 
-  Wide c[2][4];
-  for (std::size_t odd = 0; odd < 2; ++odd) {
-    std::uint64_t number[wide];
-    for (std::size_t i = 0; i < wide; ++i) number[i] = first + static_cast<std::uint32_t>(2 * i + odd);
-    c[odd][0] = simd::load<std::uint64_t, Arch>(number);
-    c[odd][1] = Wide(std::uint64_t{stream.id});
-    c[odd][2] = Wide(std::uint64_t{stream.step});
-    c[odd][3] = Wide(static_cast<std::uint64_t>(stream.purpose));
+  Wide c[halves][4];
+#pragma GCC unroll 4
+  for (std::size_t h = 0; h < halves; ++h) {
+    c[h][0] = simd::load<std::uint64_t, Arch>(even_blocks.data()) +
+              Wide(std::uint64_t{first + static_cast<std::uint32_t>(h / 2 * 2 * wide + h % 2)});
+    c[h][1] = Wide(std::uint64_t{stream.id});
+    c[h][2] = Wide(std::uint64_t{stream.step});
+    c[h][3] = Wide(static_cast<std::uint64_t>(stream.purpose));
   }
-  auto k0 = static_cast<std::uint32_t>(stream.seed);
-  auto k1 = static_cast<std::uint32_t>(stream.seed >> 32);
+#pragma GCC unroll 10
   for (int round = 0; round < Philox::rounds; ++round) {
-    const Wide key0(std::uint64_t{k0}), key1(std::uint64_t{k1});
-    for (auto& block :
-         c) {  // the high halves of words 1 and 3 are garbage until the end: every reader takes low halves
-      const Wide p0 = simd::multiply_low_halves<Arch>(block[0], m0);
-      const Wide p1 = simd::multiply_low_halves<Arch>(block[2], m1);
-      block[0] = (p1 >> 32) ^ block[1] ^ key0;
-      block[1] = p1;
-      block[2] = (p0 >> 32) ^ block[3] ^ key1;
-      block[3] = p0;
+    const Wide even(keys.even[round]), odd(keys.odd[round]);
+    Wide p0[halves], p1[halves];
+#pragma GCC unroll 4
+    for (std::size_t h = 0; h < halves; ++h) {
+      p0[h] = simd::multiply_low_halves<Arch>(c[h][0], m0);
+      p1[h] = simd::multiply_low_halves<Arch>(c[h][2], m1);
     }
-    k0 += Philox::weyl[0];
-    k1 += Philox::weyl[1];
+#pragma GCC unroll 4
+    for (std::size_t h = 0; h < halves; ++h) {  // the high halves of words 1 and 3 are garbage: every reader takes low halves
+      c[h][0] = (p1[h] >> 32) ^ c[h][1] ^ even;
+      c[h][1] = p1[h];
+      c[h][2] = (p0[h] >> 32) ^ c[h][3] ^ odd;
+      c[h][3] = p0[h];
+    }
   }
-  std::array<simd::Batch<std::uint32_t, Arch>, 4> words;
-  for (std::size_t w = 0; w < 4; ++w) {
-    words[w] = xsimd::bitwise_cast<simd::Batch<std::uint32_t, Arch>>((c[0][w] & low_half) | (c[1][w] << 32));
+  std::array<PhiloxWords<Arch>, philox_sets<Arch>> words;
+#pragma GCC unroll 2
+  for (std::size_t set = 0; set < words.size(); ++set) {
+#pragma GCC unroll 4
+    for (std::size_t w = 0; w < 4; ++w) {
+      words[set][w] = xsimd::bitwise_cast<simd::Batch<std::uint32_t, Arch>>((c[2 * set][w] & low_half) |
+                                                                            (c[2 * set + 1][w] << 32));
+    }
   }
   return words;
 }
 
 /// (word | 1) / 2^32, in [2^-32, 1], rounded to float. `~word` gives 1 minus that, without cancellation.
 template <class Arch>
-simd::Batch<float, Arch> uniform(const simd::Batch<std::uint32_t, Arch>& word) noexcept {
+[[gnu::always_inline]] inline simd::Batch<float, Arch> uniform(const simd::Batch<std::uint32_t, Arch>& word) noexcept {
   using Float = simd::Batch<float, Arch>;
   const auto halved =
       xsimd::bitwise_cast<simd::Batch<std::int32_t, Arch>>(word >> 1);  // signed: SSE2 converts no other
@@ -69,7 +104,7 @@ simd::Batch<float, Arch> uniform(const simd::Batch<std::uint32_t, Arch>& word) n
 /// log x for normal x > 0, error below 1 unit in the last place.
 /// Source: S. Moshier, Cephes Mathematical Library, logf.
 template <class Arch>
-simd::Batch<float, Arch> log_positive(const simd::Batch<float, Arch>& x) noexcept {
+[[gnu::always_inline]] inline simd::Batch<float, Arch> log_positive(const simd::Batch<float, Arch>& x) noexcept {
   using Float = simd::Batch<float, Arch>;
   using Int = simd::Batch<std::int32_t, Arch>;
   // x = 2^e m with m in [sqrt(1/2), sqrt(2)): the offset makes the exponent field roll over at sqrt(1/2).
@@ -77,12 +112,12 @@ simd::Batch<float, Arch> log_positive(const simd::Batch<float, Arch>& x) noexcep
   const Int bits = xsimd::bitwise_cast<Int>(x) - Int(root_half);
   const Float e = xsimd::to_float(bits >> 23);
   const Float f = xsimd::bitwise_cast<Float>((bits & Int(0x007FFFFF)) + Int(root_half)) - Float(1.0f);
-  Float p(7.0376836292e-2f);
-  for (const float coefficient : {-1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f,
-                                  -1.6668057665e-1f, 2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f}) {
-    p = simd::fma(p, f, Float(coefficient));
-  }
-  const Float f2 = f * f;
+  // The polynomial in pairs, and pairs of pairs: half as long a chain of dependent steps as from the highest term down.
+  const Float f2 = f * f, f4 = f2 * f2;
+  const auto pair = [&f](float high, float low) { return simd::fma(Float(high), f, Float(low)); };
+  const Float low = simd::fma(pair(-1.6668057665e-1f, 2.0000714765e-1f), f2, pair(-2.4999993993e-1f, 3.3333331174e-1f));
+  const Float high = simd::fma(pair(-1.1514610310e-1f, 1.1676998740e-1f), f2, pair(-1.2420140846e-1f, 1.4249322787e-1f));
+  const Float p = simd::fma(simd::fma(Float(7.0376836292e-2f), f4, high), f4, low);
   const Float tail = simd::fma(p, f * f2, f2 * Float(-0.5f));
   return simd::fma(e, Float(0.693147180559945f), f + tail);
 }
@@ -90,7 +125,7 @@ simd::Batch<float, Arch> log_positive(const simd::Batch<float, Arch>& x) noexcep
 /// Two independent standard normals from two words.
 /// Source: Box and Muller, "A note on the generation of random normal deviates", Ann. Math. Statist. 1958.
 template <class Arch>
-void normal_pair(const simd::Batch<std::uint32_t, Arch>& radius_word,
+[[gnu::always_inline]] inline void normal_pair(const simd::Batch<std::uint32_t, Arch>& radius_word,
                  const simd::Batch<std::uint32_t, Arch>& angle_word, float* first, float* second) noexcept {
   using Float = simd::Batch<float, Arch>;
   using Word = simd::Batch<std::uint32_t, Arch>;
@@ -117,47 +152,62 @@ void normal_pair(const simd::Batch<std::uint32_t, Arch>& radius_word,
 
 }  // namespace detail
 
-/// The 64 standard normals of one group. Moments are exact to rounding; |n| <= sqrt(64 ln 2) = 6.66.
+/// Standard normals. Moments are exact to rounding; |n| <= sqrt(64 ln 2) = 6.66.
 struct NormalNoise {
   template <class Arch>
-  static void fill(const Stream& stream, Index group, float* out) noexcept {
-    constexpr Index lanes = simd::width<std::uint32_t, Arch>;
-    for (Index b = 0; b < 16; b += lanes) {
-      const auto words = detail::philox_blocks<Arch>(stream, static_cast<std::uint32_t>(16 * group + b));
-      detail::normal_pair<Arch>(words[0], words[1], out + b, out + 16 + b);
-      detail::normal_pair<Arch>(words[2], words[3], out + 32 + b, out + 48 + b);
+  [[gnu::always_inline]] static void transform(const detail::PhiloxWords<Arch>& words, float* out) noexcept {
+    detail::normal_pair<Arch>(words[0], words[1], out, out + 16);
+    detail::normal_pair<Arch>(words[2], words[3], out + 32, out + 48);
+  }
+};
+
+/// Standard logistic numbers log u - log(1 - u); |n| <= 32 ln 2 = 22.2.
+struct LogisticNoise {
+  template <class Arch>
+  [[gnu::always_inline]] static void transform(const detail::PhiloxWords<Arch>& words, float* out) noexcept {
+    for (std::size_t w = 0; w < 4; ++w) {
+      const auto u = detail::uniform<Arch>(words[w]);
+      const auto v = detail::uniform<Arch>(~words[w]);  // 1 - u
+      simd::store(out + 16 * w, detail::log_positive<Arch>(u) - detail::log_positive<Arch>(v));
     }
   }
 };
 
-/// The 64 standard logistic numbers log u - log(1 - u) of one group; |n| <= 32 ln 2 = 22.2.
-struct LogisticNoise {
-  template <class Arch>
-  static void fill(const Stream& stream, Index group, float* out) noexcept {
-    constexpr Index lanes = simd::width<std::uint32_t, Arch>;
-    for (Index b = 0; b < 16; b += lanes) {
-      const auto words = detail::philox_blocks<Arch>(stream, static_cast<std::uint32_t>(16 * group + b));
-      for (std::size_t w = 0; w < 4; ++w) {
-        const auto u = detail::uniform<Arch>(words[w]);
-        const auto v = detail::uniform<Arch>(~words[w]);  // 1 - u
-        simd::store(out + 16 * static_cast<Index>(w) + b,
-                    detail::log_positive<Arch>(u) - detail::log_positive<Arch>(v));
+/// Draws the numbers of one stream, two groups at a time.
+template <class Noise, class Arch = simd::Native>
+class NoiseSource {
+ public:
+  static constexpr Index block = 2 * noise_group;  ///< numbers drawn at a time
+
+  explicit NoiseSource(const Stream& stream) noexcept : stream_(stream), keys_(stream.seed) {}
+
+  /// out[0 ... block) = the numbers from `first` on, a multiple of 64.
+  void draw(Index first, float* out) const noexcept {
+    constexpr Index lanes = simd::width<std::uint32_t, Arch>, philox_blocks = block / 4;
+    for (Index b = 0; b < philox_blocks;) {
+      for (const auto& words : detail::philox_blocks<Arch>(stream_, keys_, static_cast<std::uint32_t>(first / 4 + b))) {
+        Noise::template transform<Arch>(words, out + b / 16 * noise_group + b % 16);
+        b += lanes;
       }
     }
   }
+
+ private:
+  Stream stream_;
+  detail::PhiloxKeys keys_;
 };
 
 /// Fills `out` with numbers [first, first + count) of the stream. `first` is a multiple of 64.
 template <class Noise, class Arch = simd::Native>
 void fill_noise(const Stream& stream, Index first, Index count, float* out) noexcept {
+  using Source = NoiseSource<Noise, Arch>;
+  const Source source(stream);
   Index done = 0;
-  for (; done + noise_group <= count; done += noise_group) {
-    Noise::template fill<Arch>(stream, (first + done) / noise_group, out + done);
-  }
+  for (; done + Source::block <= count; done += Source::block) source.draw(first + done, out + done);
   if (done < count) {
-    float group[noise_group];
-    Noise::template fill<Arch>(stream, (first + done) / noise_group, group);
-    std::memcpy(out + done, group, static_cast<std::size_t>(count - done) * sizeof(float));
+    float block[Source::block];
+    source.draw(first + done, block);
+    std::memcpy(out + done, block, static_cast<std::size_t>(count - done) * sizeof(float));
   }
 }
 

@@ -19,7 +19,7 @@ inline constexpr Index reduce_workspace(Index size) noexcept { return (size + re
 /// sum_i f(x_i, ...): `f` takes and returns registers, and gives zero for zeros (the padding of the tail). Within a chunk the
 /// sum is kept in T, between chunks in double.
 template <class T, class Arch = simd::Native, class F, class... X>
-double reduce(int threads, Workspace& scratch, Index size, const F& f, const X*... x) {
+double reduce(const Threads& threads, Workspace& scratch, Index size, const F& f, const X*... x) {
   constexpr Index lanes = simd::width<T, Arch>;
   const Index chunks = reduce_workspace(size);
   auto* sums = scratch.take<double>(static_cast<std::size_t>(chunks));
@@ -37,7 +37,7 @@ double reduce(int threads, Workspace& scratch, Index size, const F& f, const X*.
 
 /// sums[c] = sum_r f(x[r, c], ...) + beta sums[c] for arrays [rows, columns]: one sum per column. Rows are added in order.
 template <class T, class Arch = simd::Native, class F, class... X>
-void reduce_rows(int threads, Index rows, Index columns, const F& f, T beta, T* sums, const X*... x) noexcept {
+void reduce_rows(const Threads& threads, Index rows, Index columns, const F& f, T beta, T* sums, const X*... x) noexcept {
   constexpr Index lanes = simd::width<T, Arch>;
   // A chunk is four registers of columns, or more where there are few rows.
   const Index grain = std::max<Index>(4 * lanes, reduce_grain / std::max<Index>(1, rows) / lanes * lanes);
@@ -56,7 +56,7 @@ void reduce_rows(int threads, Index rows, Index columns, const F& f, T beta, T* 
 
 /// sums[r] = sum_c f(x[r, c], ...) for arrays [rows, columns]: one sum per row. `f` gives zero for zeros.
 template <class T, class Arch = simd::Native, class F, class... X>
-void reduce_columns(int threads, Index rows, Index columns, const F& f, T* sums, const X*... x) noexcept {
+void reduce_columns(const Threads& threads, Index rows, Index columns, const F& f, T* sums, const X*... x) noexcept {
   constexpr Index lanes = simd::width<T, Arch>;
   parallel_ranges(threads, rows, std::max<Index>(1, reduce_grain / std::max<Index>(1, columns)), [&](Range range) {
     for (Index r = range.first; r < range.last; ++r) {

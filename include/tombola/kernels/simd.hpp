@@ -4,8 +4,10 @@
 
 #include <xsimd/xsimd.hpp>
 
+#include <array>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "tombola/core/shape.hpp"
 
@@ -123,9 +125,21 @@ inline T sum(const Batch<T, Arch>& a) noexcept {
 /// One bit per element of a comparison, element i at position i.
 template <class T, class Arch>
 inline std::uint64_t bits(const xsimd::batch_bool<T, Arch>& a) noexcept {
+  [[maybe_unused]] const auto all = static_cast<typename xsimd::batch_bool<T, Arch>::register_type>(a);
 #if defined(__AVX512F__)
-  if constexpr (is_avx512<Arch>)
-    return static_cast<std::uint64_t>(static_cast<typename xsimd::batch_bool<T, Arch>::register_type>(a));
+  if constexpr (is_avx512<Arch>) return static_cast<std::uint64_t>(all);
+#endif
+#if defined(__AVX__)
+  if constexpr (!is_avx512<Arch> && std::is_base_of_v<xsimd::avx, Arch>) {
+    if constexpr (std::is_same_v<T, float>) return static_cast<unsigned>(_mm256_movemask_ps(all));
+    if constexpr (std::is_same_v<T, double>) return static_cast<unsigned>(_mm256_movemask_pd(all));
+  }
+#endif
+#if defined(__SSE2__)
+  if constexpr (!std::is_base_of_v<xsimd::avx, Arch> && std::is_base_of_v<xsimd::sse2, Arch>) {
+    if constexpr (std::is_same_v<T, float>) return static_cast<unsigned>(_mm_movemask_ps(all));
+    if constexpr (std::is_same_v<T, double>) return static_cast<unsigned>(_mm_movemask_pd(all));
+  }
 #endif
   constexpr std::size_t size = Batch<T, Arch>::size;
   bool part[size];
@@ -141,10 +155,20 @@ inline xsimd::batch_bool<T, Arch> from_bits(std::uint64_t word) noexcept {
 #if defined(__AVX512F__)
   if constexpr (is_avx512<Arch>) return static_cast<typename xsimd::batch_bool<T, Arch>::register_type>(word);
 #endif
+  using Int = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
   constexpr std::size_t size = Batch<T, Arch>::size;
-  bool part[size];
-  for (std::size_t i = 0; i < size; ++i) part[i] = (word >> i & 1) != 0;
-  return xsimd::batch_bool<T, Arch>::load_unaligned(part);
+  constexpr auto element_bits = [] {
+    std::array<Int, size> all{};
+    for (std::size_t i = 0; i < size; ++i) all[i] = Int{1} << i;
+    return all;
+  }();
+  const auto element = simd::load<Int, Arch>(element_bits.data());
+  const xsimd::batch_bool<Int, Arch> set = (Batch<Int, Arch>(static_cast<Int>(word)) & element) == element;
+  const typename xsimd::batch_bool<Int, Arch>::register_type all = set;
+  typename xsimd::batch_bool<T, Arch>::register_type same;  // xsimd 8.1 cannot cast comparisons
+  static_assert(sizeof(same) == sizeof(all));
+  std::memcpy(&same, &all, sizeof(all));
+  return same;
 }
 
 // Functions that formulas use. `max` and `min` of a NaN and a number are one of the two.
@@ -156,6 +180,30 @@ using xsimd::min;
 using xsimd::select;
 using xsimd::sqrt;
 using xsimd::tanh;
+
+/// exp a for a <= 0, error below 1.5 units in the last place; 0 below -87, where the result would be denormal.
+/// Source: S. Moshier, Cephes Mathematical Library, expf; its polynomial in pairs.
+template <class T, class Arch>
+inline Batch<T, Arch> exp_nonpositive(const Batch<T, Arch>& a) noexcept {
+  if constexpr (std::is_same_v<T, float>) {
+    using Float = Batch<float, Arch>;
+    using Int = Batch<std::int32_t, Arch>;
+    // a = n ln 2 + f: adding 1.5 2^23 rounds to a whole number, which is then in the low bits.
+    const Float whole(12582912.0f);
+    const Float shifted = simd::fma(a, Float(1.44269504088896f), whole), n = shifted - whole;
+    const Float f = simd::fma(n, Float(2.12194440e-4f), simd::fma(n, Float(-0.693359375f), a));
+    const auto pair = [&f](float high, float low) { return simd::fma(Float(high), f, Float(low)); };
+    const Float f2 = f * f;
+    const Float high = simd::fma(pair(1.9875691500e-4f, 1.3981999507e-3f), f2, pair(8.3334519073e-3f, 4.1665795894e-2f));
+    const Float p = simd::fma(high, f2, pair(1.6666665459e-1f, 5.0000001201e-1f));
+    const Float mantissa = simd::fma(p, f2, f) + Float(1.0f);
+    const Int exponent = xsimd::bitwise_cast<Int>(shifted) << 23;
+    const Float value = xsimd::bitwise_cast<Float>(xsimd::bitwise_cast<Int>(mantissa) + exponent);
+    return select(a < Float(-87.0f), Float(0.0f), value);
+  } else {
+    return xsimd::exp(a);
+  }
+}
 
 /// As many floats as a register holds T, converted to T.
 template <class T, class Arch = Native>

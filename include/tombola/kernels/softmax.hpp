@@ -41,7 +41,7 @@ T exponentials(Index columns, const T* x, T* p, T& top) noexcept {
 
 /// p[r, c] = exp(x[r, c]) / sum_j exp(x[r, j]).  x, p [rows, columns], columns > 0; p may be x.
 template <class T, class Arch = simd::Native>
-void softmax(int threads, Index rows, Index columns, const T* x, T* p) noexcept {
+void softmax(const Threads& threads, Index rows, Index columns, const T* x, T* p) noexcept {
   parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {
     for (Index r = range.first; r < range.last; ++r) {
       T top;
@@ -53,7 +53,7 @@ void softmax(int threads, Index rows, Index columns, const T* x, T* p) noexcept 
 
 /// dx[r, c] = p[r, c] (dp[r, c] - sum_j p[r, j] dp[r, j]) + beta dx[r, c].
 template <class T>
-void softmax_backward(int threads, Index rows, Index columns, const T* p, const T* dp, T beta, T* dx) noexcept {
+void softmax_backward(const Threads& threads, Index rows, Index columns, const T* p, const T* dp, T beta, T* dx) noexcept {
   parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {
     for (Index i = range.first * columns; i < range.last * columns; i += columns) {
       T dot = T(0);
@@ -66,7 +66,7 @@ void softmax_backward(int threads, Index rows, Index columns, const T* p, const 
 /// losses[r] = -sum_c q_c log softmax(x[r])_c with q = (1 - smoothing) onehot(labels[r]) + smoothing / columns, and
 /// p = softmax(x).  x, p [rows, columns], p not x; labels in [0, columns). Logits of -infinity are fine without smoothing.
 template <class T, class Arch = simd::Native, class Label>
-void cross_entropy(int threads, Index rows, Index columns, const T* x, const Label* labels, T smoothing, T* losses,
+void cross_entropy(const Threads& threads, Index rows, Index columns, const T* x, const Label* labels, T smoothing, T* losses,
                    T* p) noexcept {
   parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {
     for (Index r = range.first; r < range.last; ++r) {
@@ -87,7 +87,7 @@ void cross_entropy(int threads, Index rows, Index columns, const T* x, const Lab
 
 /// dx[r, c] = scale (p[r, c] - q[r, c]) + beta dx[r, c], with q as above.
 template <class T, class Label>
-void cross_entropy_backward(int threads, Index rows, Index columns, const T* p, const Label* labels, T smoothing,
+void cross_entropy_backward(const Threads& threads, Index rows, Index columns, const T* p, const Label* labels, T smoothing,
                             T scale, T beta, T* dx) noexcept {
   const T off = smoothing / static_cast<T>(columns), on = T(1) - smoothing;
   parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {

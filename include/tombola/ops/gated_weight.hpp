@@ -60,7 +60,7 @@ void add_rescale_gradient(Pass<T>& pass, GateParameter<T>& gate, const Node<T>& 
 /// Draws or reads the gates into `weight`; returns sum z, and z itself where it is asked for.
 template <class T>
 double read_gates(Pass<T>& pass, GateParameter<T>& gate, bool keeps_draw, Var<T>& weight, T* z) {
-  const int threads = pass.threads();
+  const Threads& threads = pass.threads();
   std::vector<double> sums(static_cast<std::size_t>(kernels::gate_chunks(gate.size())));
   kernels::GateOutput<T> out{weight.node()->output(), z, nullptr, nullptr, sums.data()};
   gates::with_formulas<T>(gate.kind, [&](auto formulas) {
