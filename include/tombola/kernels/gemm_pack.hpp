@@ -29,7 +29,9 @@ void pack_along_k(const Source& source, Range lines, Range k, T* out, T* buffer)
         block[i] = left == width ? simd::load<T, Arch>(line[i] + p) : simd::load_part<T, Arch>(line[i] + p, left);
       }
       simd::transpose<T, Arch>(block);
-      if (left == width) {
+      if constexpr (Stride < width) {
+        for (Index i = 0; i < left; ++i) simd::store_low_half(out + (p + i) * Stride, block[i]);
+      } else if (left == width) {
         for (Index i = 0; i < width; ++i) simd::store(out + (p + i) * Stride + group, block[i]);
       } else {
         for (Index i = 0; i < left; ++i) simd::store(out + (p + i) * Stride + group, block[i]);
@@ -38,23 +40,45 @@ void pack_along_k(const Source& source, Range lines, Range k, T* out, T* buffer)
   }
 }
 
+/// How many lines across k are packed side by side, so that whole cache lines are written even of a low tile. More of them, a
+/// multiple of a page apart, would not find places in the first-level cache.
+inline constexpr Index lines_across = 8;
+
+namespace detail {
+
+/// to[0 ... Stride) = from[0 ... Stride).
+template <Index Stride, class Arch, class T>
+inline void copy_tile_line(const T* from, T* to) noexcept {
+  constexpr Index width = simd::width<T, Arch>;
+  if constexpr (Stride < width) {
+    using Half = simd::Half<Arch>;
+    simd::store(to, simd::load<T, Half>(from));
+  } else {
+    for (Index i = 0; i < Stride; i += width) simd::store(to + i, simd::load<T, Arch>(from + i));
+  }
+}
+
+}  // namespace detail
+
 /// Packs lines (columns of A, rows of B) that run across k, the elements `across` of each, cut into tiles: tile t begins
 /// with element begin(t) of these: out[(t * k.size() + p) * Stride + i] = element begin(t) + i of line k.first + p.
-/// `buffer`: across.size() elements.
+/// `buffer`: lines_across * across.size() elements.
 template <Index Stride, class Arch, class T, class Source, class Begin>
 void pack_across_k(const Source& source, Range across, Range k, Index tiles, const Begin& begin, T* out,
                    T* buffer) noexcept {
-  constexpr Index width = simd::width<T, Arch>;
-  for (Index p = 0; p < k.size(); ++p) {
-    const T* line = source.line(k.first + p, across.first, across.size(), buffer);
+  for (Index first = 0; first < k.size(); first += lines_across) {
+    const Index lines = std::min(lines_across, k.size() - first);
+    const T* line[lines_across];
+    for (Index p = 0; p < lines; ++p) {
+      line[p] = source.line(k.first + first + p, across.first, across.size(), buffer + p * across.size());
+    }
     for (Index t = 0; t < tiles; ++t) {
-      T* target = out + (t * k.size() + p) * Stride;
-      const T* from = line + begin(t);
-      for (Index i = 0; i < Stride; i += width) {
-        const Index left = across.size() - begin(t) - i;  // past the tile's end: copied where it exists, never used
-        if (left <= 0) break;
-        simd::store(target + i,
-                    left >= width ? simd::load<T, Arch>(from + i) : simd::load_part<T, Arch>(from + i, left));
+      T* target = out + (t * k.size() + first) * Stride;
+      const Index offset = begin(t), left = across.size() - offset;  // past the tile's end: copied where it exists, never used
+      if (left >= Stride) {
+        for (Index p = 0; p < lines; ++p) detail::copy_tile_line<Stride, Arch>(line[p] + offset, target + p * Stride);
+      } else {
+        for (Index p = 0; p < lines; ++p) std::copy_n(line[p] + offset, left, target + p * Stride);
       }
     }
   }

@@ -20,7 +20,7 @@ constexpr Range even_part(Index count, Index parts, Index i) noexcept {
 /// Where C is small and k long, the slices of k are the chunks instead; their sums are added in order at the end.
 struct GemmPlan {
   bool direct_a, direct_b;          ///< read where the matrix lies, not packed
-  Index tiles, panels;              ///< of C, along its rows and its columns
+  Index tiles, panels;              ///< of C, along its rows and its columns; as even as tiles of rows and registers are
   Index tile_blocks, panel_blocks;  ///< blocks of them: as many chunks as the product
   Index depth;                      ///< terms of k between two visits to C: a multiple of 16
   Index slice, slices;              ///< terms of k packed at once, a multiple of depth; how many such slices
@@ -36,15 +36,18 @@ template <class T, class Arch>
 GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noexcept {
   using Tile = GemmTile<T, Arch>;
   constexpr Index enough_chunks = 16;               // to keep a few threads busy to the end
+  constexpr Index few_tiles = 32;                   // of A: they stay in the second-level cache while panels of B pass by
   constexpr Index small_chunk = Index{1} << 20;     // multiplications not worth dividing any further
-  constexpr Index block_tiles = 16;                 // of packed A, 384 terms deep: they stay in the second-level cache
-  constexpr Index block_panels = 8;                 // of packed B, the same
+  constexpr Index block_tiles = 8;                  // a chunk that another thread may take over late
+  constexpr Index block_panels = 8;                 // of packed B, 384 terms deep: they stay in the second-level cache
   constexpr Index slice_elements = Index{1} << 20;  // packed at once: they stay in the third-level cache
   GemmPlan plan{};
   plan.direct_a = direct_a;
   plan.direct_b = direct_b;
   plan.tiles = divide_up(m, Tile::rows);
   plan.panels = divide_up(n, Tile::columns);
+  const bool panel_by_panel = plan.tiles <= few_tiles && !direct_b;  // each chunk packs its own panels
+  if (panel_by_panel) plan.panels = std::min(round_up(plan.panels, 4), divide_up(n, Tile::width));
   plan.depth = round_up(divide_up(k, divide_up(k, Tile::depth)), 16);
   const Index depths = divide_up(k, plan.depth);
 
@@ -54,11 +57,12 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noex
     plan.tile_blocks = plan.panel_blocks = 1;
     plan.slice = divide_up(depths, parts) * plan.depth;
   } else {
-    plan.tile_blocks = divide_up(plan.tiles, block_tiles);
+    plan.tile_blocks = panel_by_panel ? 1 : divide_up(plan.tiles, block_tiles);
     plan.panel_blocks = divide_up(plan.panels, plan.share_b() ? block_panels : plan.panels);
     const auto chunks = [&] { return plan.tile_blocks * plan.panel_blocks; };
     while (chunks() < std::min(enough_chunks, plan.tiles * plan.panels) && m * n / chunks() * k > small_chunk) {
-      const bool narrower = plan.panel_blocks < plan.panels;
+      const bool narrower = plan.panel_blocks < plan.panels && (!plan.share_b() || plan.tile_blocks == plan.tiles);
+      if (panel_by_panel && !narrower) break;
       Index& blocks = narrower ? plan.panel_blocks : plan.tile_blocks;
       blocks = std::min(2 * blocks, narrower ? plan.panels : plan.tiles);
     }

@@ -11,7 +11,6 @@ namespace tombola::inline TOMBOLA_ISA::kernels::detail {
 template <class T, class Arch, class A, class B, class Epilogue>
 class GemmProduct {
   using Tile = GemmTile<T, Arch>;
-  static constexpr Index group = 8;  // panels packed together, so that lines across k are read in longer pieces
 
  public:
   GemmProduct(const A& a, const B& b, T beta, const Matrix<T>& c, const Epilogue& epilogue) noexcept
@@ -66,8 +65,9 @@ class GemmProduct {
   }
   Index own_b() const noexcept { return plan_.share_b() ? 0 : Tile::columns * plan_.depth; }
   Index buffer() const noexcept {
-    const Index across = std::max(group * Tile::columns, divide_up(plan_.tiles, plan_.tile_blocks) * Tile::rows);
-    return round_up(std::max({Tile::width * plan_.depth, across, group * Tile::rows}), 16);
+    const Index tiles = std::max(group_a(), divide_up(plan_.tiles, plan_.tile_blocks));
+    const Index across = std::max(group_b() * Tile::columns, tiles * Tile::rows);
+    return round_up(std::max(Tile::width * plan_.depth, lines_across * across), 16);
   }
   Index worker() const noexcept { return own_a() + own_b() + buffer(); }
   Own own(int worker) const noexcept {
@@ -75,14 +75,19 @@ class GemmProduct {
     return {a, a + own_a(), a + own_a() + own_b()};
   }
 
-  Index groups_a() const noexcept { return plan_.share_a() ? divide_up(plan_.tiles, group) : 0; }
-  Index groups_b() const noexcept { return plan_.share_b() ? divide_up(plan_.panels, group) : 0; }
+  // Tiles, or panels, packed together: few enough for all threads to share the packing, or so many that lines across k are read
+  // in long pieces.
+  Index group_a() const noexcept { return std::clamp<Index>(plan_.tiles / 16, 1, 16); }
+  Index group_b() const noexcept { return std::clamp<Index>(plan_.panels / 16, 1, 8); }
+  Index groups_a() const noexcept { return plan_.share_a() ? divide_up(plan_.tiles, group_a()) : 0; }
+  Index groups_b() const noexcept { return plan_.share_b() ? divide_up(plan_.panels, group_b()) : 0; }
   Range slice_terms(Index slice) const noexcept {
     return {slice * plan_.slice, std::min(k_, (slice + 1) * plan_.slice)};
   }
   Range tile_rows(Index tile) const noexcept { return even_part(m_, plan_.tiles, tile); }
   Range panel_columns(Index panel) const noexcept {
-    return {panel * Tile::columns, std::min(n_, (panel + 1) * Tile::columns)};
+    const Range registers = even_part(divide_up(n_, Tile::width), plan_.panels, panel);
+    return {registers.first * Tile::width, std::min(n_, registers.last * Tile::width)};
   }
   /// The packed tile (panel) within a slice: blocks of `depth` terms one after the other, each tile after tile.
   T* shared_a(Index tile, Index offset, Index depth) const noexcept {
@@ -113,7 +118,7 @@ class GemmProduct {
       }
     } else {
       const Range columns{panel_columns(panels.first).first, panel_columns(panels.last - 1).last};
-      const auto begin = [](Index t) { return t * stride; };
+      const auto begin = [&](Index t) { return panel_columns(panels.first + t).first - columns.first; };
       pack_across_k<stride, Arch>(b_, columns, k, panels.size(), begin, out, buffer);
     }
   }
@@ -125,11 +130,11 @@ class GemmProduct {
     const Range k{terms.first + offset, std::min(terms.last, terms.first + offset + plan_.depth)};
     if (k.size() <= 0) return;
     if (item < groups_a()) {
-      const Range tiles{item * group, std::min(plan_.tiles, (item + 1) * group)};
+      const Range tiles{item * group_a(), std::min(plan_.tiles, (item + 1) * group_a())};
       pack_a(tiles, k, shared_a(tiles.first, offset, k.size()), own(worker).buffer);
     } else {
-      const Index first = (item - groups_a()) * group;
-      pack_b({first, std::min(plan_.panels, first + group)}, k, shared_b(first, offset, k.size()), own(worker).buffer);
+      const Index first = (item - groups_a()) * group_b();
+      pack_b({first, std::min(plan_.panels, first + group_b())}, k, shared_b(first, offset, k.size()), own(worker).buffer);
     }
   }
 

@@ -16,10 +16,10 @@ template <class T, class Arch>
 struct GemmTile {
   static constexpr Index width = simd::width<T, Arch>;
   static constexpr bool many_registers = simd::is_avx512<Arch> || std::is_base_of_v<xsimd::neon64, Arch>;
-  static constexpr Index registers = 2;  ///< of B, for each k
+  static constexpr Index registers = many_registers ? 3 : 2;  ///< of B, for each k
   static constexpr Index columns = registers * width;
-  static constexpr Index rows = many_registers ? 14 : 6;  ///< 2 x rows sums, 2 of B and 1 of A fit in 32 (16) registers
-  static constexpr Index row_stride = (rows + width - 1) / width * width;
+  static constexpr Index rows = many_registers ? 8 : 6;  ///< registers x rows sums, those of B and 1 of A fit in 32 (16)
+  static constexpr Index row_stride = many_registers ? 8 : (rows + width - 1) / width * width;
   static constexpr Index depth = 384;  ///< terms of k between two visits to C: a panel of B stays in or near 48 KiB
 };
 
@@ -54,17 +54,17 @@ void multiply_tile(Index depth, const T* a, Index a_step, const T* b, Index b_st
   Batch sums[Rows][Registers];
 #pragma GCC unroll 16
   for (Index i = 0; i < Rows; ++i) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (Index r = 0; r < Registers; ++r) sums[i][r] = Batch(T(0));
   }
   for (Index k = 0; k < depth; ++k, a += along_k ? 1 : a_step, b += b_step) {
     if constexpr (along_k) {  // more rows than the hardware follows: ask for the next line of each in turn
       for (Index ahead = line; ahead <= 16; ahead += line) __builtin_prefetch(a + k % 16 * a_step + ahead);
     } else if (const Index left = depth - k; left <= 96) {  // the lines of C, late enough to stay in the cache
-      __builtin_prefetch(c + left % 16 * c_stride + (left - 1) / 16 % 3 * line, 1);
+      __builtin_prefetch(c + left % Rows * c_stride + (left - 1) / Rows % 4 * line, 1);
     }
     Batch terms[Registers];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (Index r = 0; r < Registers; ++r) {
       const bool masked = simd::is_avx512<Arch> && r == Registers - 1;  // free there; elsewhere a short B is packed
       terms[r] = masked ? simd::load_part<T, Arch>(b + r * width, last) : simd::load<T, Arch>(b + r * width);
@@ -72,29 +72,35 @@ void multiply_tile(Index depth, const T* a, Index a_step, const T* b, Index b_st
 #pragma GCC unroll 16
     for (Index i = 0; i < Rows; ++i) {
       const Batch factor(a[along_k ? i * a_step : i]);
-#pragma GCC unroll 2
+#pragma GCC unroll 3
       for (Index r = 0; r < Registers; ++r) sums[i][r] = simd::fma(factor, terms[r], sums[i][r]);
     }
   }
 #pragma GCC unroll 16
   for (Index i = 0; i < Rows; ++i) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (Index r = 0; r < Registers; ++r) {
       store_sums<T, Arch>(c + i * c_stride + r * width, sums[i][r], columns - r * width, add);
     }
   }
 }
 
+template <class T>
+using MultiplyTile = void (*)(Index, const T*, Index, const T*, Index, T*, Index, Index, bool) noexcept;
+
 /// `multiply_tile` for every height of a tile, [rows - 1], and width, [registers - 1].
-template <class T, class Arch, bool along_k, Index... I>
-constexpr auto multiply_tiles(std::integer_sequence<Index, I...>) noexcept {
-  using Multiply = void (*)(Index, const T*, Index, const T*, Index, T*, Index, Index, bool) noexcept;
-  return std::array<std::array<Multiply, 2>, sizeof...(I)>{
-      {{{&multiply_tile<T, Arch, I + 1, 1, along_k>, &multiply_tile<T, Arch, I + 1, 2, along_k>}}...}};
-}
 template <class T, class Arch, bool along_k>
-inline constexpr auto
-    tile_table = multiply_tiles<T, Arch, along_k>(std::make_integer_sequence<Index, GemmTile<T, Arch>::rows>{});
+inline constexpr auto tile_table = [] {
+  using Tile = GemmTile<T, Arch>;
+  std::array<std::array<MultiplyTile<T>, Tile::registers>, Tile::rows> table{};
+  const auto fill = [&]<std::size_t... I>(std::index_sequence<I...>) {
+    ((table[I / Tile::registers][I % Tile::registers] =
+          &multiply_tile<T, Arch, I / Tile::registers + 1, I % Tile::registers + 1, along_k>),
+     ...);
+  };
+  fill(std::make_index_sequence<Tile::rows * Tile::registers>{});
+  return table;
+}();
 
 }  // namespace detail
 
@@ -103,8 +109,8 @@ template <class T, class Arch>
 void multiply_tile(Index rows, Index columns, Index depth, const GemmRead<T>& a, const GemmRead<T>& b, T* c,
                    Index c_stride, bool add) noexcept {
   const auto& table = a.along_k ? detail::tile_table<T, Arch, true> : detail::tile_table<T, Arch, false>;
-  const bool wide = columns > GemmTile<T, Arch>::width;
-  table[static_cast<std::size_t>(rows - 1)][wide](depth, a.data, a.step, b.data, b.step, c, c_stride, columns, add);
+  const auto registers = static_cast<std::size_t>((columns - 1) / GemmTile<T, Arch>::width);
+  table[static_cast<std::size_t>(rows - 1)][registers](depth, a.data, a.step, b.data, b.step, c, c_stride, columns, add);
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::kernels

@@ -72,6 +72,19 @@ inline void store_part(T* p, const Batch<T, Arch>& a, Index count) noexcept {
   }
 }
 
+/// The architecture whose registers are half as wide as AVX-512's.
+template <class Arch>
+using Half = std::conditional_t<is_avx512<Arch>, xsimd::avx2, Arch>;
+
+/// Writes the lower half of the elements.
+template <class T, class Arch>
+inline void store_low_half(T* p, const Batch<T, Arch>& a) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (is_avx512<Arch> && std::is_same_v<T, float>) return _mm256_storeu_ps(p, _mm512_castps512_ps256(a));
+#endif
+  simd::store_part(p, a, width<T, Arch> / 2);
+}
+
 /// a b + c, rounded once where the machine can (xsimd 8.1 rounds twice on AVX-512).
 template <class T, class Arch>
 inline Batch<T, Arch> fma(const Batch<T, Arch>& a, const Batch<T, Arch>& b, const Batch<T, Arch>& c) noexcept {
