@@ -20,7 +20,7 @@ CASES = {
     "include/tombola/core/quoted.hpp": (HEAD + '#include "../nn/linear.hpp"\n', [":4: core must not include nn"]),
     "include/tombola/core/posix.hpp": (HEAD + "#include <sys/stat.h>\n", [":4: <sys/stat.h> belongs"]),
     "include/tombola/core/file.hpp": (HEAD + "#include <sys/stat.h>\n#include <unistd.h>\n", []),
-    "include/tombola/core/parallel.hpp": (HEAD + "#include <omp.h>\n#pragma omp parallel\n", []),
+    "include/tombola/core/threads.hpp": (HEAD + "#include <omp.h>\n#pragma omp parallel\n", []),
     "include/tombola/kernels/pragma.hpp": (HEAD + "  # pragma omp simd\n", [":4: an OpenMP pragma"]),
     "include/tombola/kernels/tape.hpp": (HEAD + "#include <tombola/autograd/var.hpp>\n", [":4: kernels must not include autograd"]),
     "include/tombola/kernels/simd.hpp": (HEAD + "#include <immintrin.h>\n#include <xsimd/xsimd.hpp>\n", []),
