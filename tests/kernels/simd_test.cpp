@@ -155,6 +155,8 @@ TEST_CASE_TEMPLATE_DEFINE("simd: functions are as exact as stated", Kind, accura
   using V = simd::Batch<T, typename Kind::Arch>;
   using Exact = long double;
   const bool single = sizeof(T) == 4;
+  // xsimd 8.1 estimates quotients of floats on NEON: sigmoid and tanh are 2.7 and 1.52 units off there.
+  const bool estimates = single && std::is_base_of_v<xsimd::neon64, typename Kind::Arch>;
   const double range = single ? 87 : 708;  // where exp is a normal number
   const auto exact_sigmoid = [](Exact x) { return 1 / (1 + std::exp(-x)); };
   for (const double scale : {1.0, 1e-4}) {  // the second: around zero, where an error relative to one would show
@@ -164,12 +166,12 @@ TEST_CASE_TEMPLATE_DEFINE("simd: functions are as exact as stated", Kind, accura
           1.7);
     CHECK(errors<Kind>([](const V& x) { return simd::exp_nonpositive(x); }, [](Exact x) { return std::exp(x); }, -high, 0)
               .ulps < 1.5);
-    CHECK(errors<Kind>([](const V& x) { return simd::sigmoid(x); }, exact_sigmoid, -high, high).ulps < 2.2);
+    CHECK(errors<Kind>([](const V& x) { return simd::sigmoid(x); }, exact_sigmoid, -high, high).ulps < (estimates ? 3 : 2.2));
     CHECK(errors<Kind>([](const V& x) { return simd::log(x); }, [](Exact x) { return std::log(x); }, 1e-30, 2 * scale)
               .ulps < 1);
     CHECK(errors<Kind>([](const V& x) { return simd::tanh(x); }, [](Exact x) { return std::tanh(x); }, -20 * scale,
                        20 * scale)
-              .ulps < 1.5);
+              .ulps < (estimates ? 1.7 : 1.5));
     const Errors erf = errors<Kind>([](const V& x) { return simd::erf(x); }, [](Exact x) { return std::erf(x); },
                                     -6 * scale, 6 * scale);
     CHECK(erf.ulps < (single ? 3 : 80));

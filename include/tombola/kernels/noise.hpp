@@ -130,7 +130,7 @@ template <class Arch>
   using Float = simd::Batch<float, Arch>;
   using Word = simd::Batch<std::uint32_t, Arch>;
   const Float radius =
-      xsimd::sqrt(simd::max(log_positive<Arch>(uniform<Arch>(radius_word)) * Float(-2.0f), Float(0.0f)));
+      simd::sqrt(simd::max(log_positive<Arch>(uniform<Arch>(radius_word)) * Float(-2.0f), Float(0.0f)));
   // An angle t in [-pi/4, pi/4] from the low 30 bits; the top two bits choose which of the four arcs of the circle it is on:
   // one turns cos t negative, one swaps the coordinates.
   const auto low = xsimd::bitwise_cast<simd::Batch<std::int32_t, Arch>>(angle_word & Word(0x3FFFFFFFu));

@@ -191,7 +191,6 @@ using xsimd::exp;
 using xsimd::max;
 using xsimd::min;
 using xsimd::select;
-using xsimd::sqrt;
 using xsimd::tanh;
 
 /// exp a for a <= 0, error below 1.5 units in the last place; 0 below -87, where the result would be denormal.
@@ -216,6 +215,15 @@ inline Batch<T, Arch> exp_nonpositive(const Batch<T, Arch>& a) noexcept {
   } else {
     return xsimd::exp(a);
   }
+}
+
+/// The square root, rounded correctly (xsimd 8.1 estimates it on NEON, as it does quotients).
+template <class T, class Arch>
+inline Batch<T, Arch> sqrt(const Batch<T, Arch>& a) noexcept {
+#if defined(__aarch64__)
+  if constexpr (std::is_base_of_v<xsimd::neon64, Arch> && std::is_same_v<T, float>) return vsqrtq_f32(a);
+#endif
+  return xsimd::sqrt(a);
 }
 
 /// As many floats as a register holds T, converted to T.

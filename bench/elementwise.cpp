@@ -1,0 +1,105 @@
+/// \file
+/// Elementwise loops, reductions and softmax, small and large. Names: elementwise/<kernel>/<elements>/<threads>.
+/// "bytes": read and written a second; "share": of the memory's triad speed (above one where the data fits into a cache).
+#include <benchmark/benchmark.h>
+
+#include <functional>
+#include <string>
+
+#include "peak.hpp"
+#include "tombola/core/memory.hpp"
+#include "tombola/kernels/elementwise.hpp"
+#include "tombola/kernels/reduce.hpp"
+#include "tombola/kernels/softmax.hpp"
+
+using namespace tombola;
+
+namespace {
+
+constexpr Index columns = 256;  // of the arrays that have rows
+
+struct Arrays {
+  Index size;
+  Tensor<float> x, y, z, v;
+  Workspace scratch;
+
+  explicit Arrays(Index elements)
+      : size(elements),
+        x(Tensor<float>::uninitialized({elements})),
+        y(Tensor<float>::filled({elements}, 0.5f)),
+        z(Tensor<float>::filled({elements}, 0.25f)),
+        v(Tensor<float>::filled({columns}, 1.5f)) {
+    for (Index i = 0; i < size; ++i) x[i] = static_cast<float>(i % 97) / 97 - 0.5f;
+  }
+  Index rows() const { return size / columns; }
+};
+
+struct Kernel {
+  const char* name;
+  double arrays;  ///< passes over memory: arrays read and written
+  std::function<void(const Threads&, Arrays&)> run;
+};
+
+const Kernel kernels_to_run[] = {
+    {"relu", 2,
+     [](const Threads& threads, Arrays& a) {
+       kernels::map(threads, a.size, [](const auto& v) { return simd::max(v, v * 0.0f); }, a.y.data(), a.x.data());
+     }},
+    {"multiply", 3,
+     [](const Threads& threads, Arrays& a) {
+       kernels::map(threads, a.size, [](const auto& u, const auto& v) { return u * v; }, a.y.data(), a.x.data(), a.z.data());
+     }},
+    {"scale_columns", 2,
+     [](const Threads& threads, Arrays& a) {
+       kernels::map_columns(threads, a.rows(), columns, [](const auto& u, const auto& v) { return u * v; }, a.y.data(), a.x.data(),
+                            a.v.data());
+     }},
+    {"sum", 1,
+     [](const Threads& threads, Arrays& a) {
+       a.y[0] = static_cast<float>(
+           kernels::reduce<float>(threads, a.scratch, a.size, [](const auto& v) { return v; }, static_cast<const float*>(a.x.data())));
+     }},
+    {"sum_of_rows", 1,
+     [](const Threads& threads, Arrays& a) {
+       kernels::reduce_rows(threads, a.rows(), columns, [](const auto& v) { return v; }, 0.0f, a.v.data(),
+                                   static_cast<const float*>(a.x.data()));
+     }},
+    {"softmax", 2,
+     [](const Threads& threads, Arrays& a) { kernels::softmax(threads, a.rows(), columns, a.x.data(), a.y.data()); }},
+};
+
+void run(benchmark::State& state, const Kernel& kernel, Index elements, int count) {
+  const Threads threads(count);
+  Arrays arrays(elements);
+  kernel.run(threads, arrays);
+  double limit = bench::triad(threads);
+  for (auto _ : state) {
+    kernel.run(threads, arrays);
+    benchmark::ClobberMemory();
+  }
+  limit = std::max(limit, bench::triad(threads));
+  const double bytes = kernel.arrays * sizeof(float) * static_cast<double>(elements);
+  using benchmark::Counter;
+  state.counters["bytes"] = Counter(bytes, Counter::kIsIterationInvariantRate);
+  state.counters["share"] = Counter(bytes / limit, Counter::kIsIterationInvariantRate);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  for (const Kernel& kernel : kernels_to_run) {
+    for (const Index elements : {Index{1024}, Index{38400}, Index{1} << 24}) {
+      for (const int threads : {1, 2}) {
+        if (threads > available_threads()) continue;
+        benchmark::RegisterBenchmark(concat("elementwise/", kernel.name, '/', elements, '/', threads).c_str(),
+                                     [=, &kernel](benchmark::State& state) { run(state, kernel, elements, threads); })
+            ->UseRealTime()
+            ->Unit(benchmark::kMicrosecond)
+            ->MinTime(0.1);
+      }
+    }
+  }
+  benchmark::RunSpecifiedBenchmarks();
+}

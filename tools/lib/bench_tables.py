@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Runs the benchmark programs and writes their medians as Markdown tables; see tools/bench."""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+
+def run(program, repetitions):
+    """The medians of all benchmarks of a program, by name."""
+    command = [program, "--benchmark_format=json", f"--benchmark_repetitions={repetitions}",
+               "--benchmark_report_aggregates_only=true", "--benchmark_enable_random_interleaving=true"]
+    print(f"bench: {program.name}", file=sys.stderr, flush=True)
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    if result.returncode != 0:
+        sys.exit(f"bench: {program}: expected status 0, got {result.returncode}")
+    medians = {entry["run_name"]: entry for entry in json.loads(result.stdout)["benchmarks"]
+               if entry.get("aggregate_name") == "median" or repetitions == 1}
+    listed = subprocess.run([program, "--benchmark_list_tests"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    short = lambda name: "/".join(part for part in name.split("/") if part != "real_time" and ":" not in part)
+    return {short(name): next(entry for run_name, entry in medians.items() if short(run_name) == short(name)) for name in listed}
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def gemm(medians):
+    peers = [name for name in ("onednn", "openblas", "eigen") if any(f"/{name}/" in key for key in medians)]
+    rows = []
+    for key, own in medians.items():
+        _, library, shape, form, threads = key.split("/")
+        if library != "tombola":
+            continue
+        others = [medians["/".join(["gemm", peer, shape, form, threads])] for peer in peers]
+        rows.append([shape.replace("x", " x "), form, threads, f"{own['flops'] / 1e9:.0f}", f"{100 * own['share']:.0f}%"] +
+                    [f"{own['flops'] / other['flops']:.2f}" for other in others])
+    return ["Packing inside all timings. NN: both matrices as they lie; NT: the second transposed; TN: the first. Share: of the peak of",
+            "multiply-adds measured just before and after each row, on as many threads. `x library`: our speed over its.", ""] + table(
+                ["m x n x k", "form", "threads", "GFLOP/s", "share of peak"] + [f"x {peer}" for peer in peers], rows)
+
+
+def gates(medians):
+    rows = []
+    for key, own in medians.items():
+        _, kernel, count, threads = key.split("/")
+        rows.append([kernel, f"{int(count):,}", threads, f"{own['per_gate'] * 1e9:.2f}", f"{own['share']:.2f}"])
+    return ["Forward: draw, clamp, multiply with the weight, 12 bytes a gate. Update: backward, gradient of the sparse penalty, Adam and",
+            "bounds, 32 bytes a gate. Share: of the triad speed measured just before and after; above one in the caches.", ""] + table(
+                ["kernel", "gates", "threads", "ns a gate", "share of triad"], rows)
+
+
+def elementwise(medians):
+    rows = []
+    for key, own in medians.items():
+        _, kernel, count, threads = key.split("/")
+        rows.append([kernel, f"{int(count):,}", threads, f"{own['real_time']:.2f}", f"{own['bytes'] / 1e9:.0f}",
+                     f"{own['share']:.2f}"])
+    return table(["kernel", "elements", "threads", "us", "GB/s", "share of triad"], rows)
+
+
+def step(medians, torch):
+    rows, best = [], {}
+    for key, own in medians.items():
+        _, what, threads = key.split("/")
+        milliseconds = own["real_time"] / 1e3
+        best[what] = min(best.get(what, milliseconds), milliseconds)
+        rows.append([f"Tombola, {what}", threads, f"{milliseconds:.3f}", f"{own['floor']:.2f}"])
+    for what in ("gated", "dense") if torch else ():
+        for threads, milliseconds in torch[what].items():
+            rows.append([f"PyTorch {torch['version']}, lenet-{what}", threads, f"{milliseconds:.3f}", "-"])
+    lines = table(["step, batch 128", "threads", "ms", "times its products at the peak"], rows)
+    lines += ["", f"Gated over dense: {best['lenet-gated'] / best['lenet-dense']:.2f}."]
+    if torch:
+        ratios = {what: min(torch[what].values()) / best[f"lenet-{what}"] for what in ("gated", "dense")}
+        lines.append(f"PyTorch's time over ours, each at its best number of threads: gated {ratios['gated']:.1f}, dense "
+                     f"{ratios['dense']:.1f} (its dense twin is trained by fused Adam, ours by SGD).")
+    return lines
+
+
+def tape(medians):
+    names = {"relu_forward_and_backward": "relu of 16 elements, forward and backward", "relu_inference": "the same, inference",
+             "empty_loop/1": "empty loop of 16 chunks, one thread", "empty_loop/2": "the same, two threads"}
+    return table(["what", "ns each"], [[names[key.split("/", 1)[1]], f"{own['per_op'] * 1e9:.0f}"] for key, own in medians.items()])
+
+
+TABLES = {"step": ("Training steps", step), "gates": ("Gates", gates), "gemm": ("Products of matrices", gemm),
+          "elementwise": ("Elementwise, reductions, softmax", elementwise), "tape": ("The tape", tape)}
+
+
+def limits(results):
+    """The median peak of multiply-adds and triad speed of this run, by threads."""
+    found = {"peak": {}, "triad": {}}
+    for medians in results.values():
+        for key, entry in medians.items():
+            for name, by_threads in found.items():
+                if name in entry:
+                    by_threads.setdefault(key.split("/")[-1], []).append(entry[name] / 1e9)
+    return [{threads: sorted(all_of)[len(all_of) // 2] for threads, all_of in by_threads.items()} for by_threads in found.values()]
+
+
+def machine():
+    models = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    compiler = subprocess.run(["c++", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[0]
+    processors = len(os.sched_getaffinity(0))
+    return f"{models[0] if models else 'unknown'}, {platform.machine()}, {processors} processors; {compiler}; {datetime.date.today()}."
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", type=Path, required=True)
+    parser.add_argument("--only", required=True)
+    parser.add_argument("--repetitions", type=int, required=True)
+    parser.add_argument("--torch", default="")
+    parser.add_argument("--torch-script", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    chosen = arguments.only.split(",")
+    unknown = [name for name in chosen if name not in TABLES]
+    if unknown:
+        sys.exit(f"bench: unknown {' '.join(unknown)}; known: {' '.join(TABLES)}")
+    results, torch = {}, None
+    for name in TABLES:
+        if name not in chosen:
+            continue
+        results[name] = run(arguments.programs / name, arguments.repetitions)
+        if name == "step" and arguments.torch:  # within a minute of our own steps
+            with open(arguments.torch_script) as script:
+                torch = json.loads(subprocess.run(shlex.split(arguments.torch) + ["-"], stdin=script, stdout=subprocess.PIPE,
+                                                  text=True, check=True).stdout)
+
+    peaks, triads = limits(results)
+    lines = ["# Results of the microbenchmarks", "",
+             f"Written by `tools/bench`. Medians of {arguments.repetitions} repetitions in random order.", "", machine(), ""]
+    for name, values, unit in (("Multiply-adds", peaks, "GFLOP/s"), ("Triad", triads, "GB/s")):
+        if values:
+            lines.append(f"{name}: " + ", ".join(f"{value:.0f} {unit} on {threads} thread{'s' * (threads != '1')}"
+                                                 for threads, value in sorted(values.items())) + " (median of this run).")
+    if {"1", "2"} <= peaks.keys():
+        lines.append(f"Two threads' peak is {peaks['2'] / peaks['1']:.2f} times one thread's; a run below 1.9 does not count.")
+    for name, medians in results.items():
+        title, write = TABLES[name]
+        lines += ["", f"## {title}", ""] + (write(medians, torch) if name == "step" else write(medians))
+    arguments.out.write_text("\n".join(lines) + "\n")
+    print(arguments.out)
+
+
+if __name__ == "__main__":
+    main()
