@@ -25,6 +25,7 @@
 #include "tombola/nn/unit_gates.hpp"
 #include "tombola/ops/arithmetic.hpp"
 #include "tombola/ops/bias.hpp"
+#include "tombola/ops/conv2d.hpp"
 #include "tombola/ops/cross_entropy.hpp"
 #include "tombola/ops/gate_penalty.hpp"
 #include "tombola/ops/matmul.hpp"

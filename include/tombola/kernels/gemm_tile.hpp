@@ -32,6 +32,13 @@ struct GemmRead {
   bool along_k = false;
 };
 
+/// Where the terms of a tile's product lie, if not in one piece: pieces of `depth` terms in two nested loops. From one piece to
+/// the next, A and B are this many elements further on.
+struct GemmPieces {
+  Index outer = 1, a_outer = 0, b_outer = 0;
+  Index inner = 1, a_inner = 0, b_inner = 0;
+};
+
 namespace detail {
 
 /// c <- sums, or c + sums if `add`, for the first `count` <= width of them.
@@ -44,10 +51,10 @@ inline void store_sums(T* c, const simd::Batch<T, Arch>& sums, Index count, bool
   }
 }
 
-/// c [Rows, columns] = a b, or += a b if `add`: `depth` terms, operands as `GemmRead` says, columns <= Registers * width.
+/// c [Rows, columns] = a b, or += a b if `add`: `depth` terms a piece, operands as `GemmRead` says, columns <= Registers * width.
 template <class T, class Arch, Index Rows, Index Registers, bool along_k>
-void multiply_tile(Index depth, const T* a, Index a_step, const T* b, Index b_step, T* c, Index c_stride, Index columns,
-                   bool add) noexcept {
+void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Index a_step, const T* b_first, Index b_step, T* c,
+                   Index c_stride, Index columns, bool add) noexcept {
   constexpr Index width = simd::width<T, Arch>, line = 64 / static_cast<Index>(sizeof(T));
   using Batch = simd::Batch<T, Arch>;
   [[maybe_unused]] const Index last = std::min(width, columns - (Registers - 1) * width);
@@ -57,23 +64,29 @@ void multiply_tile(Index depth, const T* a, Index a_step, const T* b, Index b_st
 #pragma GCC unroll 3
     for (Index r = 0; r < Registers; ++r) sums[i][r] = Batch(T(0));
   }
-  for (Index k = 0; k < depth; ++k, a += along_k ? 1 : a_step, b += b_step) {
-    if constexpr (along_k) {  // more rows than the hardware follows: ask for the next line of each in turn
-      for (Index ahead = line; ahead <= 16; ahead += line) __builtin_prefetch(a + k % 16 * a_step + ahead);
-    } else if (const Index left = depth - k; left <= 96) {  // the lines of C, late enough to stay in the cache
-      __builtin_prefetch(c + left % Rows * c_stride + (left - 1) / Rows % 4 * line, 1);
-    }
-    Batch terms[Registers];
+  for (Index outer = 0; outer < pieces.outer; ++outer) {
+    for (Index inner = 0; inner < pieces.inner; ++inner) {
+      const T* a = a_first + outer * pieces.a_outer + inner * pieces.a_inner;
+      const T* b = b_first + outer * pieces.b_outer + inner * pieces.b_inner;
+      for (Index k = 0; k < depth; ++k, a += along_k ? 1 : a_step, b += b_step) {
+        if constexpr (along_k) {  // more rows than the hardware follows: ask for the next line of each in turn
+          for (Index ahead = line; ahead <= 16; ahead += line) __builtin_prefetch(a + k % 16 * a_step + ahead);
+        } else if (const Index left = depth - k; left <= 96) {  // the lines of C, late enough to stay in the cache
+          __builtin_prefetch(c + left % Rows * c_stride + (left - 1) / Rows % 4 * line, 1);
+        }
+        Batch terms[Registers];
 #pragma GCC unroll 3
-    for (Index r = 0; r < Registers; ++r) {
-      const bool masked = simd::is_avx512<Arch> && r == Registers - 1;  // free there; elsewhere a short B is packed
-      terms[r] = masked ? simd::load_part<T, Arch>(b + r * width, last) : simd::load<T, Arch>(b + r * width);
-    }
+        for (Index r = 0; r < Registers; ++r) {
+          const bool masked = simd::is_avx512<Arch> && r == Registers - 1;  // free there; elsewhere a short B is packed
+          terms[r] = masked ? simd::load_part<T, Arch>(b + r * width, last) : simd::load<T, Arch>(b + r * width);
+        }
 #pragma GCC unroll 16
-    for (Index i = 0; i < Rows; ++i) {
-      const Batch factor(a[along_k ? i * a_step : i]);
+        for (Index i = 0; i < Rows; ++i) {
+          const Batch factor(a[along_k ? i * a_step : i]);
 #pragma GCC unroll 3
-      for (Index r = 0; r < Registers; ++r) sums[i][r] = simd::fma(factor, terms[r], sums[i][r]);
+          for (Index r = 0; r < Registers; ++r) sums[i][r] = simd::fma(factor, terms[r], sums[i][r]);
+        }
+      }
     }
   }
 #pragma GCC unroll 16
@@ -86,7 +99,7 @@ void multiply_tile(Index depth, const T* a, Index a_step, const T* b, Index b_st
 }
 
 template <class T>
-using MultiplyTile = void (*)(Index, const T*, Index, const T*, Index, T*, Index, Index, bool) noexcept;
+using MultiplyTile = void (*)(const GemmPieces&, Index, const T*, Index, const T*, Index, T*, Index, Index, bool) noexcept;
 
 /// `multiply_tile` for every height of a tile, [rows - 1], and width, [registers - 1].
 template <class T, class Arch, bool along_k>
@@ -104,13 +117,15 @@ inline constexpr auto tile_table = [] {
 
 }  // namespace detail
 
-/// c = a b, or c += a b if `add`, for one tile.  a [rows, depth], b [depth, columns], c [rows, columns].
+/// c = a b, or c += a b if `add`, for one tile.  a [rows, depth], b [depth, columns], c [rows, columns]; or the sum of such
+/// products over the pieces.
 template <class T, class Arch>
 void multiply_tile(Index rows, Index columns, Index depth, const GemmRead<T>& a, const GemmRead<T>& b, T* c,
-                   Index c_stride, bool add) noexcept {
+                   Index c_stride, bool add, const GemmPieces& pieces = {}) noexcept {
   const auto& table = a.along_k ? detail::tile_table<T, Arch, true> : detail::tile_table<T, Arch, false>;
   const auto registers = static_cast<std::size_t>((columns - 1) / GemmTile<T, Arch>::width);
-  table[static_cast<std::size_t>(rows - 1)][registers](depth, a.data, a.step, b.data, b.step, c, c_stride, columns, add);
+  table[static_cast<std::size_t>(rows - 1)][registers](pieces, depth, a.data, a.step, b.data, b.step, c, c_stride, columns,
+                                                             add);
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::kernels

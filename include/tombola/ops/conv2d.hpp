@@ -1,0 +1,91 @@
+/// \file
+/// Convolution of images with a weight tensor.
+#pragma once
+
+#include <array>
+
+#include "tombola/autograd/pass.hpp"
+#include "tombola/kernels/conv.hpp"
+#include "tombola/kernels/conv_depthwise.hpp"
+#include "tombola/kernels/gemm.hpp"
+
+namespace tombola::inline TOMBOLA_ISA {
+
+/// How a convolution walks over its images; heights first.
+struct ConvOptions {
+  std::array<Index, 2> stride = {1, 1};
+  std::array<Index, 2> padding = {0, 0};  ///< zeros on each side
+  std::array<Index, 2> dilation = {1, 1};
+  Index groups = 1;
+};
+
+namespace detail {
+
+/// Throws `std::invalid_argument` unless x, w and the options fit.
+inline kernels::ConvShape conv_shape(const Shape& x, const Shape& w, const ConvOptions& o) {
+  const auto at_least = [](const std::array<Index, 2>& pair, Index least) { return pair[0] >= least && pair[1] >= least; };
+  require(at_least(o.stride, 1) && at_least(o.dilation, 1) && at_least(o.padding, 0) && o.groups >= 1,
+          "conv2d: expected strides, dilations and groups of at least 1 and padding of at least 0");
+  require(x.rank() == 4 && w.rank() == 4 && w[3] * o.groups == x[3] && w[0] % o.groups == 0 && w[1] >= 1 && w[2] >= 1,
+          "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / ", o.groups, "], got ", x,
+          " and ", w);
+  const kernels::ConvShape s{x[0],           x[1],         x[2],         x[3],          w[0],          w[1],         w[2],    o.stride[0],
+                             o.stride[1],    o.padding[0], o.padding[1], o.dilation[0], o.dilation[1], o.groups};
+  require(s.out_height() >= 1 && s.out_width() >= 1, "conv2d: expected images at least as large as the kernel, got ", x, " and ", w);
+  return s;
+}
+
+}  // namespace detail
+
+/// y[n, i, j, o] = sum over (p, q, c) of x[n, i stride + p dilation - padding, j stride + q dilation - padding, c] w[o, p, q, c],
+/// zero outside of x.  x [batch, height, width, in], w [out, kernel height, kernel width, in / groups], y [batch, height', width', out].
+/// dx and dw are the correlations that this has as derivatives.
+/// Throws `std::invalid_argument` if shapes or options do not fit, or for values of two passes.
+template <class T>
+Var<T> conv2d(const Var<T>& x, const Var<T>& w, const ConvOptions& options = {}) {
+  require_one_pass("conv2d", x, w);
+  const kernels::ConvShape s = detail::conv_shape(x.shape(), w.shape(), options);
+  Pass<T>& pass = x.pass();
+  Var<T> y = pass.result({s.batch, s.out_height(), s.out_width(), s.out}, x.needs_gradient() || w.needs_gradient());
+  const auto as_weights = [s](auto* data) { return kernels::Matrix{data, s.out, s.in, s.in, 1}; };  // of a plain product
+  Workspace& scratch = pass.context().workspace();
+  if (s.is_product()) {
+    gemm(pass.threads(), scratch, kernels::matrix(x.value()), as_weights(w.value().data()).transposed(), T(0),
+         kernels::matrix(y.node()->storage.view()));
+  } else if (kernels::is_depthwise(s)) {
+    kernels::depthwise_conv(pass.threads(), scratch, s, x.value().data(), w.value().data(), y.node()->output());
+  } else {
+    kernels::conv(pass.threads(), scratch, s, x.value().data(), w.value().data(), y.node()->output());
+  }
+
+  pass.backward_step(y, [s, as_weights, x = x.node(), w = w.node(), y = y.node()](Pass<T>& pass) {
+    Workspace& scratch = pass.context().workspace();
+    const T* dy = y->gradient.data();
+    const auto dy_rows = kernels::matrix(View<const T>(y->gradient));
+    if (x->needs_gradient) {
+      const auto dx = pass.accumulate(*x);
+      const bool add = dx.beta != T(0);
+      if (s.is_product()) {
+        gemm(pass.threads(), scratch, dy_rows, as_weights(w->value.data()), dx.beta, kernels::matrix(dx.into));
+      } else if (kernels::is_depthwise(s)) {
+        kernels::depthwise_input_gradient(pass.threads(), scratch, s, w->value.data(), dy, dx.into.data(), add);
+      } else {
+        kernels::conv_input_gradient(pass.threads(), scratch, s, w->value.data(), dy, dx.into.data(), add);
+      }
+    }
+    if (w->needs_gradient) {
+      const auto dw = pass.accumulate(*w);
+      const bool add = dw.beta != T(0);
+      if (s.is_product()) {
+        gemm(pass.threads(), scratch, dy_rows.transposed(), kernels::matrix(x->value), dw.beta, as_weights(dw.into.data()));
+      } else if (kernels::is_depthwise(s)) {
+        kernels::depthwise_weight_gradient(pass.threads(), scratch, s, x->value.data(), dy, dw.into.data(), add);
+      } else {
+        kernels::conv_weight_gradient(pass.threads(), scratch, s, x->value.data(), dy, dw.into.data(), add);
+      }
+    }
+  });
+  return y;
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA

@@ -1,0 +1,87 @@
+#include "tombola/ops/conv2d.hpp"
+
+#include "support/op.hpp"
+
+using namespace tombola;
+using namespace test_support;
+
+namespace {
+
+struct Case {
+  Shape x, w;
+  ConvOptions options;
+};
+const Case cases[] = {
+    {{2, 5, 7, 3}, {4, 3, 3, 3}, {.padding = {1, 1}}},
+    {{1, 6, 5, 4}, {6, 2, 3, 2}, {.stride = {2, 1}, .padding = {0, 1}, .groups = 2}},
+    {{2, 7, 7, 3}, {3, 3, 3, 1}, {.padding = {2, 2}, .dilation = {2, 2}, .groups = 3}},  // depthwise
+    {{3, 3, 2, 5}, {7, 1, 1, 5}, {}},                                                     // a plain product
+    {{3, 5, 5, 5}, {2, 1, 1, 5}, {.stride = {2, 2}}},
+    {{1, 1, 1, 1}, {1, 1, 1, 1}, {}},
+};
+
+}  // namespace
+
+TEST_CASE("conv2d: values and gradients by hand") {
+  Context context(1);
+  Tape<float> tape(context);
+  // One image of 2 x 3 pixels and one channel, a kernel of 2 x 2.
+  const Tensor<float> x({1, 2, 3, 1}, {1, 2, 3, 4, 5, 6}), w({1, 2, 2, 1}, {1, 10, 100, 1000});
+  const Var<float> vx = tape.variable(x), vw = tape.variable(w);
+  const Var<float> y = conv2d(vx, vw);
+  tape.backward(y, Tensor<float>({1, 1, 2, 1}, {1, 2}));
+  CHECK(same_bits<float>(y.value(), Tensor<float>({1, 1, 2, 1}, {5421, 6532}).view()));
+  CHECK(same_bits(tape.gradient(vx), Tensor<float>({1, 2, 3, 1}, {1, 12, 20, 100, 1200, 2000})));
+  CHECK(same_bits(tape.gradient(vw), Tensor<float>({1, 2, 2, 1}, {5, 8, 14, 17})));
+}
+
+TEST_CASE("conv2d: gradients against differences") {
+  Context context(1);
+  for (const Case& each : cases) {
+    CAPTURE(each.x);
+    const auto f = [&](auto&, auto in) { return conv2d(in[0], in[1], each.options); };
+    CHECK(check_gradient(context, list(random_tensor<double>(each.x, 1), random_tensor<double>(each.w, 2)), f) < 1e-8);
+  }
+  const auto twice = [](auto&, auto in) { return conv2d(conv2d(in[0], in[1], {.padding = {1, 1}}) * in[0], in[1]); };
+  CHECK(check_gradient(context, list(random_tensor<double>({2, 5, 4, 3}, 3), random_tensor<double>({3, 3, 3, 3}, 4)), twice) < 1e-8);
+}
+
+TEST_CASE("conv2d: an empty batch has a weight gradient of zeros") {
+  const auto f = [](auto in) { return conv2d(in[0], in[1]); };
+  const OpResult<float> got = run_op(f, list(Tensor<float>({0, 5, 5, 3}), random_tensor<float>({4, 3, 3, 3}, 10)));
+  CHECK(got.y.shape() == Shape{0, 3, 3, 4});
+  CHECK(same_bits(got.gradients[1], Tensor<float>({4, 3, 3, 3})));
+}
+
+TEST_CASE("conv2d: inputs apart, gradients that add up, threads") {
+  for (const Case& each : cases) {
+    CAPTURE(each.x);
+    const auto f = [&](auto in) { return conv2d(in[0], in[1], each.options); };
+    const auto inputs = list(random_tensor<float>(each.x, 1), random_tensor<float>(each.w, 2));
+    check_inputs_apart(f, inputs);
+    check_added_gradients(f, inputs);
+    check_threads(f, inputs);
+  }
+}
+
+TEST_CASE("conv2d: what does not fit") {
+  Context context(1);
+  Tape<float> tape(context), other(context);
+  const auto zeros = [](Tape<float>& in, const Shape& shape) { return in.input(Tensor<float>(shape)); };
+  const auto refuses = [&](const Shape& x, const Shape& w, const ConvOptions& options, const char* message) {
+    CHECK_THROWS_WITH_AS(conv2d(zeros(tape, x), zeros(tape, w), options), message, std::invalid_argument);
+  };
+  refuses({2, 5, 5}, {4, 3, 3, 3}, {},
+          "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / 1], got [2, 5, 5] and [4, 3, 3, 3]");
+  refuses({2, 5, 5, 4}, {4, 3, 3, 3}, {},
+          "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / 1], got [2, 5, 5, 4] and [4, 3, 3, 3]");
+  refuses({2, 5, 5, 4}, {3, 3, 3, 2}, {.groups = 2},
+          "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / 2], got [2, 5, 5, 4] and [3, 3, 3, 2]");
+  refuses({2, 2, 5, 3}, {4, 3, 3, 3}, {}, "conv2d: expected images at least as large as the kernel, got [2, 2, 5, 3] and [4, 3, 3, 3]");
+  refuses({2, 5, 5, 3}, {4, 3, 3, 3}, {.stride = {0, 1}},
+          "conv2d: expected strides, dilations and groups of at least 1 and padding of at least 0");
+  refuses({2, 5, 5, 3}, {4, 3, 3, 3}, {.padding = {0, -1}},
+          "conv2d: expected strides, dilations and groups of at least 1 and padding of at least 0");
+  CHECK_THROWS_WITH_AS(conv2d(zeros(tape, {1, 3, 3, 1}), zeros(other, {1, 1, 1, 1})), "conv2d: expected values of one pass, got values of two",
+                       std::invalid_argument);
+}
