@@ -1,0 +1,185 @@
+/// \file
+/// Convolutions of the networks that tickets are searched in, batch 128 and 32 x 32 images, beside oneDNN in the layout of its choice.
+/// Names: conv/<library>/<layer>/<forward, input or weight gradient>/<threads>. "share": of the peak of multiply-adds.
+#include <benchmark/benchmark.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "peak.hpp"
+#include "tombola/kernels/conv.hpp"
+#include "tombola/kernels/gemm.hpp"
+
+#ifdef TOMBOLA_BENCH_ONEDNN
+#include <omp.h>
+
+#include <dnnl.hpp>
+#endif
+
+using namespace tombola;
+using kernels::ConvShape;
+
+namespace {
+
+enum class Direction { forward, input_gradient, weight_gradient };
+constexpr const char* directions[] = {"forward", "input_gradient", "weight_gradient"};
+
+struct Layer {
+  const char* name;
+  ConvShape shape;
+};
+
+constexpr ConvShape square(Index size, Index in, Index out, Index kernel, Index stride = 1) {
+  const Index padding = kernel / 2;
+  return {128, size, size, in, out, kernel, kernel, stride, stride, padding, padding};
+}
+
+const Layer layers[] = {
+    // Conv-2, 4, 6
+    {"conv6.1", square(32, 3, 64, 3)},
+    {"conv6.2", square(32, 64, 64, 3)},
+    {"conv6.3", square(16, 64, 128, 3)},
+    {"conv6.4", square(16, 128, 128, 3)},
+    {"conv6.5", square(8, 128, 256, 3)},
+    {"conv6.6", square(8, 256, 256, 3)},
+    // ResNet-50, stem for CIFAR (32, 16, 8, 4 pixels)
+    {"resnet50.1.reduce", square(32, 256, 64, 1)},
+    {"resnet50.1.expand", square(32, 64, 256, 1)},
+    {"resnet50.2.stride", square(32, 128, 128, 3, 2)},
+    {"resnet50.2.skip", square(32, 256, 512, 1, 2)},
+    {"resnet50.3.middle", square(8, 256, 256, 3)},
+    {"resnet50.3.stride", square(16, 256, 256, 3, 2)},
+    {"resnet50.4.stride", square(8, 512, 512, 3, 2)},
+    {"resnet50.4.middle", square(4, 512, 512, 3)},
+    {"resnet50.4.expand", square(4, 512, 2048, 1)},
+    // the same, stem for ImageNet (8, 4, 2, 1 pixels)
+    {"resnet50.imagenet.stem", square(32, 3, 64, 7, 2)},
+    {"resnet50.imagenet.1", square(8, 64, 64, 3)},
+    {"resnet50.imagenet.2", square(4, 128, 128, 3)},
+    {"resnet50.imagenet.3", square(2, 256, 256, 3)},
+    {"resnet50.imagenet.4", square(1, 512, 512, 3)},
+    // Wide-ResNet-50-2
+    {"wide_resnet50.1", square(32, 128, 128, 3)},
+    {"wide_resnet50.3", square(8, 512, 512, 3)},
+};
+
+/// One convolution's arrays.
+struct Arrays {
+  Tensor<float> x, w, y;
+  explicit Arrays(const ConvShape& s)
+      : x(Tensor<float>::filled({s.batch, s.height, s.width, s.in}, 0.5f)),
+        w(Tensor<float>::filled({s.out, s.taps()}, 0.25f)),
+        y(Tensor<float>::filled({s.batch, s.out_height(), s.out_width(), s.out}, 0.125f)) {}
+};
+
+/// A library's way to run one convolution again and again.
+using Run = std::function<void()>;
+
+Run tombola_conv(const ConvShape& s, Direction direction, const Threads& threads) {
+  auto a = std::make_shared<Arrays>(s);
+  auto scratch = std::make_shared<Workspace>();
+  const auto weights = [s](auto* data) { return kernels::Matrix{data, s.out, s.in, s.in, 1}; };
+  const auto rows = [](Tensor<float>& t) { return kernels::matrix(t.view()); };
+  const auto read = [](kernels::Matrix<float> m) { return kernels::Matrix<const float>(m); };
+  return [=, &threads] {
+    if (s.is_product()) {
+      switch (direction) {
+      case Direction::forward:
+        return kernels::gemm(threads, *scratch, read(rows(a->x)), read(weights(a->w.data())).transposed(), 0, rows(a->y));
+      case Direction::input_gradient:
+        return kernels::gemm(threads, *scratch, read(rows(a->y)), read(weights(a->w.data())), 0, rows(a->x));
+      case Direction::weight_gradient:
+        return kernels::gemm(threads, *scratch, read(rows(a->y)).transposed(), read(rows(a->x)), 0, weights(a->w.data()));
+      }
+    }
+    switch (direction) {
+    case Direction::forward:
+      return kernels::conv(threads, *scratch, s, a->x.data(), a->w.data(), a->y.data());
+    case Direction::input_gradient:
+      return kernels::conv_input_gradient(threads, *scratch, s, a->w.data(), a->y.data(), a->x.data());
+    case Direction::weight_gradient:
+      return kernels::conv_weight_gradient(threads, *scratch, s, a->x.data(), a->y.data(), a->w.data());
+    }
+  };
+}
+
+#ifdef TOMBOLA_BENCH_ONEDNN
+Run onednn_conv(const ConvShape& s, Direction direction, const Threads& threads) {
+  using namespace dnnl;
+  omp_set_num_threads(threads.count());
+  static engine cpu(engine::kind::cpu, 0);
+  static stream queue(cpu);
+  const auto any = [](memory::dims dims) { return memory::desc(dims, memory::data_type::f32, memory::format_tag::any); };
+  const auto x = any({s.batch, s.in, s.height, s.width}), w = any({s.out, s.in, s.kernel_y, s.kernel_x}),
+             y = any({s.batch, s.out, s.out_height(), s.out_width()});
+  const memory::dims stride{s.stride_y, s.stride_x}, padding{s.padding_y, s.padding_x};
+  const auto forward = convolution_forward::primitive_desc({prop_kind::forward_training, algorithm::convolution_direct, x, w, y, stride, padding, padding}, cpu);
+  const auto make = [](const memory::desc& desc) {
+    memory m(desc, cpu);
+    std::fill_n(static_cast<float*>(m.get_data_handle()), desc.get_size() / sizeof(float), 0.25f);
+    return m;
+  };
+  std::shared_ptr<primitive> work;
+  std::unordered_map<int, memory> arguments;
+  if (direction == Direction::forward) {
+    work = std::make_shared<convolution_forward>(forward);
+    arguments = {{DNNL_ARG_SRC, make(forward.src_desc())}, {DNNL_ARG_WEIGHTS, make(forward.weights_desc())}, {DNNL_ARG_DST, make(forward.dst_desc())}};
+  } else if (direction == Direction::input_gradient) {
+    const convolution_backward_data::primitive_desc desc({algorithm::convolution_direct, x, w, y, stride, padding, padding}, cpu, forward);
+    work = std::make_shared<convolution_backward_data>(desc);
+    arguments = {{DNNL_ARG_DIFF_SRC, make(desc.diff_src_desc())}, {DNNL_ARG_WEIGHTS, make(desc.weights_desc())}, {DNNL_ARG_DIFF_DST, make(desc.diff_dst_desc())}};
+  } else {
+    const convolution_backward_weights::primitive_desc desc({algorithm::convolution_direct, x, w, y, stride, padding, padding}, cpu, forward);
+    work = std::make_shared<convolution_backward_weights>(desc);
+    arguments = {{DNNL_ARG_SRC, make(desc.src_desc())}, {DNNL_ARG_DIFF_WEIGHTS, make(desc.diff_weights_desc())}, {DNNL_ARG_DIFF_DST, make(desc.diff_dst_desc())}};
+  }
+  return [=, &threads] {
+    omp_set_num_threads(threads.count());
+    work->execute(queue, arguments);
+    queue.wait();
+  };
+}
+#endif
+
+void add(const char* library, Run (*prepare)(const ConvShape&, Direction, const Threads&)) {
+  for (const Layer& layer : layers) {
+    for (const Direction direction : {Direction::forward, Direction::input_gradient, Direction::weight_gradient}) {
+      if (layer.shape.in == 3 && direction == Direction::input_gradient) continue;  // images need none
+      for (const int count : {1, 2}) {
+        if (count > available_threads()) continue;
+        const std::string name = concat("conv/", library, '/', layer.name, '/', directions[static_cast<int>(direction)], '/', count);
+        benchmark::RegisterBenchmark(name.c_str(), [=, &layer](benchmark::State& state) {
+          const Threads threads(count);
+          const Run run = prepare(layer.shape, direction, threads);
+          run();
+          double limit = bench::peak<float>(threads);
+          for (auto _ : state) {
+            run();
+            benchmark::ClobberMemory();
+          }
+          limit = std::max(limit, bench::peak<float>(threads));
+          const ConvShape& s = layer.shape;
+          const double operations = 2.0 * static_cast<double>(s.batch * s.out_height() * s.out_width() * s.out) * static_cast<double>(s.taps());
+          using benchmark::Counter;
+          state.counters["flops"] = Counter(operations, Counter::kIsIterationInvariantRate, Counter::kIs1000);
+          state.counters["share"] = Counter(operations / limit, Counter::kIsIterationInvariantRate);
+          state.counters["peak"] = Counter(limit, Counter::kDefaults, Counter::kIs1000);
+        })->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  add("tombola", tombola_conv);
+#ifdef TOMBOLA_BENCH_ONEDNN
+  add("onednn", onednn_conv);
+#endif
+  benchmark::RunSpecifiedBenchmarks();
+}
