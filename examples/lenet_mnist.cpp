@@ -36,7 +36,7 @@ void print(const examples::Json& summary, const std::string& out) {
 
 int run(const examples::Config& config) {
   config.check();
-  examples::make_writable_folder(config.out);
+  const examples::RunFolder folder(config.out);
   const examples::DataSource source = examples::find_mnist(config.data);
   const examples::Data data = examples::load_data(config, source);
   examples::mention_subset(config, source, data);

@@ -53,16 +53,6 @@ inline Json describe(const Data& data, const DataSource& source) {
           {"mean", data.statistics.mean}, {"deviation", data.statistics.deviation}};
 }
 
-/// Throws `std::runtime_error` unless files can be written into the folder, which is made if it is not there.
-inline void make_writable_folder(const std::string& folder) {
-  std::error_code failure;
-  std::filesystem::create_directories(folder, failure);
-  if (failure) throw std::runtime_error(folder + ": cannot make the folder: " + failure.message());
-  const std::string probe = folder + "/.write-test";
-  write_file(probe, std::string(64 * 1024, ' '));  // not empty: a full disk takes empty files
-  std::filesystem::remove(probe, failure);
-}
-
 inline std::string history_csv(const std::vector<EpochRecord>& history) {
   std::string text =
       "epoch,steps,rate,lambda_mean,loss,train_accuracy,validation_relaxed,validation_binary,sparsity,fractional\n";
@@ -217,11 +207,11 @@ class Console {
   Progress progress_;
 };
 
-/// Searches with one kind of weights, and writes everything into the folder; an empty summary if it was interrupted.
+/// Searches with one kind of weights, and writes everything into the folder, which the caller holds as a `RunFolder`; an empty summary if it
+/// was interrupted.
 template <template <class> class Source>
 Json run_search(const Config& config, const Data& data, const Json& description, const std::string& folder,
                 const std::string& name) {
-  make_writable_folder(folder);
   Context context(config.threads);
   const models::LeNetOptions network = config.network(data.train.features(), data.train.classes);
   const auto build = [&](std::uint64_t seed) {
