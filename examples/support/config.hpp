@@ -170,8 +170,9 @@ inline void add_options(CLI::App& app, Config& c) {
                  "joint: weights are trained too; dense: weights alone, no gates")
       ->check(one_of(mode_names))
       ->group("Network");
-  app.add_option("--hidden", c.hidden, "widths of the hidden layers")
-      ->delimiter(',')
+  auto* hidden = app.add_option("--hidden", c.hidden, "widths of the hidden layers, separated by commas");
+  hidden->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::Range(Index{1}, Index{1} << 20))
       ->group("Network")
       ->default_str("300,100");
@@ -255,6 +256,13 @@ inline void add_options(CLI::App& app, Config& c) {
       ->check(CLI::Range(1, 1000000))
       ->group("Run");
   app.add_flag("--quiet", c.quiet, "print errors only")->group("Run");
+
+  // CLI11 refuses a single value given twice, but joins two lists.
+  app.parse_complete_callback([&app, hidden] {
+    const std::vector<CLI::Option*>& given = app.parse_order();
+    const auto times = std::count(given.begin(), given.end(), hidden);
+    if (times > 1) throw CLI::ArgumentMismatch(tombola::concat("--hidden: expected to be given once, got ", times, " times"));
+  });
 }
 
 }  // namespace examples

@@ -26,6 +26,10 @@ with tempfile.TemporaryDirectory() as name:
                           ("--target-sparsity", 1.5), ("--activation", "step"), ("--batch", 0), ("--init", "ones"), ("--lambda", "nan"),
                           ("--replicates", 0), ("--penalty", "l2"), ("--rescale", "maybe")]:
         refused(search(out, option, value, expect=None), option)
+    for option, first, second in [("--hidden", "30,10", "20"), ("--epochs", 1, 1), ("--lambda", 1, 2), ("--activation", "relu", "tanh"),
+                                  ("--seed", 1, 2), ("--weights", "a", "b"), ("--out", folder / "a", folder / "b")]:
+        refused(search(out, option, first, option, second, expect=None), option)
+    refused(search(out, "--hidden", 30, 10, expect=None), "10")
     refused(search(out, "--low", 2, expect=None), "bounds")
     refused(search(out, "--mode", "frozen-trained", expect=None), "--weights")
     refused(search(out, "--mode", "frozen-trained", "--weights", folder / "none.bin", expect=None), "none.bin")
