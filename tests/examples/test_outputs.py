@@ -62,6 +62,13 @@ with tempfile.TemporaryDirectory() as folder:
         evaluated = json.loads(run(tombola, "eval", one / "ticket.tombola", "--data", data).stdout)
         assert evaluated["accuracy"] == summary(one)["accuracy"]["test"]["binary"], options
 
+    # For hard-concrete gates start and bounds have other defaults, and what is given holds even if it is a Gaussian gate's default.
+    for number, (options, expected) in enumerate([([], (0, -5, 5)), (["--start", 0.5], (0.5, -5, 5)), (["--high", 1.25], (0, -5, 1.25))]):
+        one = Path(folder, f"hard-concrete-{number}")
+        search(one, "--validation", 30, "--gates", "hard-concrete", *options, data=data)
+        config = summary(one)["config"]
+        assert (config["start"], config["low"], config["high"]) == expected, (options, config)
+
     # Replicates: a folder a seed, mean and spread beside them.
     several = Path(folder, "several")
     search(several, "--replicates", 2, "--seed", 5, "--validation", 30, data=data)
