@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -129,7 +130,7 @@ class Summary {
                       {"sparsity", closed_share(counts.open, gate->size())},
                       {"sparsity_above_zero", closed_share(above, gate->size())},
                       {"fractional", static_cast<double>(counts.fractional) / static_cast<double>(gate->size())},
-                      {"sigma", gate->sigma}});
+                      {"sigma", mean_sigma(*gate)}});
     }
     return rows;
   }
@@ -159,6 +160,11 @@ class Summary {
     Index sum = 0;
     for (const auto* gate : nn::gates(model_)) sum += gates::counts(context_.threads(), *gate).open;
     return sum;
+  }
+  static double mean_sigma(const GateParameter<float>& gate) {
+    if (gate.sigma_mode != SigmaMode::gate) return gate.sigma;
+    const auto& sigmas = gate.learned_sigma.sigmas;
+    return std::accumulate(sigmas.begin(), sigmas.end(), 0.0) / static_cast<double>(sigmas.size());
   }
   static double closed_share(Index kept, Index total) {
     return total == 0 ? 0.0 : 1 - static_cast<double>(kept) / static_cast<double>(total);

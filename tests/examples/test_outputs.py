@@ -69,6 +69,13 @@ with tempfile.TemporaryDirectory() as folder:
         config = summary(one)["config"]
         assert (config["start"], config["low"], config["high"]) == expected, (options, config)
 
+    # The summary has the widths that were learned, not the one that they started from.
+    for mode in ("layer", "gate"):
+        one = Path(folder, f"sigma-{mode}")
+        search(one, "--validation", 30, "--epochs", 20, "--batch", 32, "--sigma", 0.4, "--sigma-mode", mode, data=data)
+        for layer in summary(one)["layers"]:
+            assert 0.1 <= layer["sigma"] <= 1 and abs(layer["sigma"] - 0.4) > 1e-5, (mode, layer)
+
     # Replicates: a folder a seed, mean and spread beside them.
     several = Path(folder, "several")
     search(several, "--replicates", 2, "--seed", 5, "--validation", 30, data=data)
