@@ -5,6 +5,7 @@
 #include <new>
 
 #include "support/replicates.hpp"
+#include "support/standard_output.hpp"
 
 namespace {
 
@@ -44,6 +45,7 @@ int run(const examples::Config& config) {
   const auto summary = examples::run_replicates(config, data, examples::describe(data, source));
   if (!summary) return 130;
   print(*summary, config.out);
+  examples::check_standard_output();
   return 0;
 }
 

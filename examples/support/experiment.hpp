@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/replicates.hpp"
+#include "support/standard_output.hpp"
 
 namespace examples {
 
@@ -86,7 +87,9 @@ inline int experiment_main(int argc, char** argv, const std::string& name, const
     if (config.mode_value() == Mode::dense) throw std::runtime_error("--mode: expected a mode with gates, which the table is about, got dense");
     const RunFolder folder(config.out);
     stop_on_signals();
-    return experiment(config) ? 0 : 130;
+    const bool finished = experiment(config);
+    check_standard_output();
+    return finished ? 0 : 130;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "%s: not enough memory: expected a smaller network or batch (--hidden, --batch)\n", name.c_str());
     return 1;

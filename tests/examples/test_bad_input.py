@@ -72,11 +72,18 @@ with tempfile.TemporaryDirectory() as name:
         refused(run(*limited, expect=None), where, "cannot write")
         assert {path: path.read_bytes() for path in sorted(out.iterdir())} == before, "a full disk changed files"
 
+    # --- results that do not reach their reader
+    write_data(data)
+    ticket = out / "ticket.tombola"
+    for command in ([tombola, "inspect", ticket], [tombola, "inspect", "--json", ticket], [tombola, "verify", ticket],
+                    [tombola, "eval", ticket, "--data", data],
+                    [lenet_mnist, "--data", data, "--validation", 50, "--hidden", 4, "--epochs", 1, "--quiet", "--out", folder / "unread"]):
+        refused(run("bash", "-c", '"$@" > /dev/full', "bash", *command, expect=None), "standard output")
+
     # --- a loss that is no longer finite: the step, the layer, and the last good ticket stay
     refused(search(folder / "nan", "--scale", 1e18, "--rescale", "none", "--hidden", "40,20,20", expect=None), "step 0", "fc", "finite")
 
     # --- tickets
-    ticket = out / "ticket.tombola"
     run(tombola, "verify", ticket)
     good_ticket = ticket.read_bytes()
     bad = folder / "bad.tombola"
