@@ -5,6 +5,7 @@
 #include <new>
 
 #include "support/replicates.hpp"
+#include "support/standard_output.hpp"
 
 namespace {
 
@@ -36,7 +37,7 @@ void print(const examples::Json& summary, const std::string& out) {
 
 int run(const examples::Config& config) {
   config.check();
-  examples::make_writable_folder(config.out);
+  const examples::RunFolder folder(config.out);
   const examples::DataSource source = examples::find_mnist(config.data);
   const examples::Data data = examples::load_data(config, source);
   examples::mention_subset(config, source, data);
@@ -44,6 +45,7 @@ int run(const examples::Config& config) {
   const auto summary = examples::run_replicates(config, data, examples::describe(data, source));
   if (!summary) return 130;
   print(*summary, config.out);
+  examples::check_standard_output();
   return 0;
 }
 

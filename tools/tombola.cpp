@@ -11,6 +11,7 @@
 #include "support/data_source.hpp"
 #include "support/evaluate.hpp"
 #include "support/networks.hpp"
+#include "support/standard_output.hpp"
 
 namespace {
 
@@ -43,11 +44,11 @@ nlohmann::ordered_json describe(const ticket::Ticket& ticket) {
           {"statistics", ticket.statistics.size()}};
 }
 
-int inspect(const std::string& file, bool as_json) {
+void inspect(const std::string& file, bool as_json) {
   const auto about = describe(ticket::load(file));
   if (as_json) {
     std::printf("%s\n", about.dump(2).c_str());
-    return 0;
+    return;
   }
   std::printf("%s: ticket of format %s, seed %llu\n", file.c_str(), about["version"].get<std::string>().c_str(),
               about["seed"].get<unsigned long long>());
@@ -63,10 +64,9 @@ int inspect(const std::string& file, bool as_json) {
   std::printf("kept %lld of %lld weights: %.2f%% sparse; masks hold %.0f bytes of information\n", about["kept"].get<long long>(),
               about["weights"].get<long long>(), 100 * about["sparsity"].get<double>(), about["entropy_bytes"].get<double>());
   if (!about["units"].empty()) std::printf("(weights of removed units are counted as kept: this ticket removes whole units)\n");
-  return 0;
 }
 
-int verify(const std::string& file) {
+void verify(const std::string& file) {
   const ticket::Ticket ticket = ticket::load(file);
   for (const auto& layer : ticket.layers) {
     if (!ticket::regenerates(layer)) {
@@ -76,10 +76,9 @@ int verify(const std::string& file) {
   }
   std::printf("%s: intact; the weights of %zu layers regenerate from seed %llu\n", file.c_str(), ticket.layers.size(),
               static_cast<unsigned long long>(ticket.seed));
-  return 0;
 }
 
-int evaluate(const std::string& file, const std::string& folder, int threads) {
+void evaluate(const std::string& file, const std::string& folder, int threads) {
   const ticket::Ticket ticket = ticket::load(file, Index{1} << 28);  // a network of at most some GB
   const examples::DataSource source = examples::find_mnist(folder);
   const data::Images test = data::load_mnist(source.folder).test;
@@ -93,7 +92,6 @@ int evaluate(const std::string& file, const std::string& folder, int threads) {
     return examples::accuracy(context, model, batches, Reading::binary);
   });
   std::printf("%s\n", nlohmann::ordered_json{{"data", source.folder}, {"images", test.count()}, {"accuracy", accuracy}}.dump().c_str());
-  return 0;
 }
 
 }  // namespace
@@ -113,9 +111,11 @@ int main(int argc, char** argv) {
   eval_command->add_option("--threads", threads, "processors to use")->check(CLI::Range(1, 1024))->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
-    if (*inspect_command) return inspect(file, as_json);
-    if (*verify_command) return verify(file);
-    return evaluate(file, folder, threads);
+    if (*inspect_command) inspect(file, as_json);
+    if (*verify_command) verify(file);
+    if (*eval_command) evaluate(file, folder, threads);
+    examples::check_standard_output();
+    return 0;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "tombola: %s: not enough memory for its network\n", file.c_str());
     return 1;

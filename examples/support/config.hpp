@@ -37,10 +37,9 @@ struct Config {
   double scale = 0;
   std::string gates = "gaussian", penalty = "sparse", structure = "weights";
   double lambda = 2.5, ramp = 0, target_sparsity = 0;
-  double sigma = 0.5;
   std::string sigma_mode = "fixed";
   bool sigma_penalty = false, cost_in_weights = false;
-  double start = 0.5, low = -1, high = 1.25;
+  std::optional<double> sigma, start, low, high;  // empty: not given; what they are then, or may be, depends on the kind of gates
   bool bounds = true;
   double rate = 0.05, warmup = 0, smoothing = 0, weight_rate = 0.05, weight_decay = 5e-4;
   int threads = tombola::available_threads();
@@ -49,6 +48,13 @@ struct Config {
 
   Mode mode_value() const { return tombola::parse_name<Mode>("--mode", mode_names, mode); }
   bool structured() const { return structure != "weights"; }
+  tombola::GateKind gate_kind() const { return tombola::parse_name<tombola::GateKind>("--gates", tombola::gate_kind_names, gates); }
+  double sigma_or_default() const { return sigma.value_or(0.5); }
+  double start_or_default() const { return start.value_or(gate_kind() == tombola::GateKind::gaussian ? 0.5 : 0.0); }
+  tombola::gates::Bounds range() const {
+    const bool gaussian = gate_kind() == tombola::GateKind::gaussian;
+    return {low.value_or(gaussian ? -1 : -5), high.value_or(gaussian ? 1.25 : 5)};
+  }
   /// Throws `std::runtime_error` for options that do not go together.
   void check() const {
     if (mode_value() == Mode::frozen_trained && weights.empty()) {
@@ -56,6 +62,9 @@ struct Config {
     }
     if (mode_value() == Mode::dense && structured()) {
       throw std::runtime_error("--structure: expected weights for --mode dense, which has no gates, got " + structure);
+    }
+    if (sigma && gate_kind() != tombola::GateKind::gaussian) {
+      throw std::runtime_error("--sigma: expected --gates gaussian, whose noise it is the width of, got " + gates);
     }
   }
 
@@ -65,18 +74,12 @@ struct Config {
     made.seed = seed;
     made.weights = weight_init(init);
     if (scale > 0) made.scale = static_cast<float>(scale);
-    made.gates.kind = parse_name<GateKind>("--gates", gate_kind_names, gates);
-    made.gates.sigma = sigma;
+    made.gates.kind = gate_kind();
+    made.gates.sigma = sigma_or_default();
     made.gates.sigma_mode = parse_name<SigmaMode>("--sigma-mode", sigma_mode_names, sigma_mode);
     made.gates.sigma_through_penalty = sigma_penalty;
-    const bool gaussian = made.gates.kind == GateKind::gaussian;
-    // For hard-concrete gates start and bounds are in log alpha; the options' defaults are Gaussian.
-    if (gaussian || start != 0.5) made.gates.start = start;
-    if (!bounds) {
-      made.gates.bounds = gates::Bounds::none();
-    } else if (gaussian || low != -1 || high != 1.25) {
-      made.gates.bounds = gates::Bounds{low, high};
-    }
+    made.gates.start = start_or_default();
+    made.gates.bounds = bounds ? range() : gates::Bounds::none();
     made.rescale = parse_name<Rescale>("--rescale", rescale_names, rescale);
     return made;
   }
@@ -110,13 +113,13 @@ struct Config {
                                 {"lambda_mean", lambda},
                                 {"ramp", ramp},
                                 {"target_sparsity", target_sparsity},
-                                {"sigma", sigma},
+                                {"sigma", sigma_or_default()},
                                 {"sigma_mode", sigma_mode},
                                 {"sigma_penalty", sigma_penalty},
-                                {"start", start},
+                                {"start", start_or_default()},
                                 {"bounds", bounds},
-                                {"low", low},
-                                {"high", high},
+                                {"low", range().low},
+                                {"high", range().high},
                                 {"rate", rate},
                                 {"warmup", warmup},
                                 {"smoothing", smoothing},
@@ -170,8 +173,9 @@ inline void add_options(CLI::App& app, Config& c) {
                  "joint: weights are trained too; dense: weights alone, no gates")
       ->check(one_of(mode_names))
       ->group("Network");
-  app.add_option("--hidden", c.hidden, "widths of the hidden layers")
-      ->delimiter(',')
+  auto* hidden = app.add_option("--hidden", c.hidden, "widths of the hidden layers, separated by commas");
+  hidden->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::Range(Index{1}, Index{1} << 20))
       ->group("Network")
       ->default_str("300,100");
@@ -194,20 +198,23 @@ inline void add_options(CLI::App& app, Config& c) {
   app.add_flag("--cost-in-weights", c.cost_in_weights,
                "a structured gate counts in the penalty as the weights that it removes")
       ->group("Gates");
-  app.add_option("--sigma", c.sigma, "width of the Gaussian noise")->check(within(1e-3, 100.0))->group("Gates");
+  app.add_option("--sigma", c.sigma, "width of the Gaussian noise")->check(within(1e-3, 100.0))->group("Gates")->default_str("0.5");
   app.add_option("--sigma-mode", c.sigma_mode, "fixed, or learned per layer or per gate within [.1, 1]")
       ->check(one_of(sigma_mode_names))
       ->group("Gates");
   app.add_flag("--sigma-penalty", c.sigma_penalty, "let the penalty's gradient reach a learned sigma")->group("Gates");
   app.add_option("--start", c.start, "mean of the first mu (hard-concrete: log alpha, then default 0)")
       ->check(within(-100.0, 100.0))
-      ->group("Gates");
+      ->group("Gates")
+      ->default_str("0.5");
   app.add_option("--low", c.low, "lower bound of mu (hard-concrete: of log alpha, then default -5)")
       ->check(within(-100.0, 100.0))
-      ->group("Gates");
+      ->group("Gates")
+      ->default_str("-1");
   app.add_option("--high", c.high, "upper bound of mu (hard-concrete: default 5)")
       ->check(within(-100.0, 100.0))
-      ->group("Gates");
+      ->group("Gates")
+      ->default_str("1.25");
   app.add_flag("!--no-bounds", c.bounds, "do not bound mu")->group("Gates");
 
   app.add_option("--penalty", c.penalty, "induce-sparse (sparse) or one of the readings of induce-decision")
@@ -255,6 +262,13 @@ inline void add_options(CLI::App& app, Config& c) {
       ->check(CLI::Range(1, 1000000))
       ->group("Run");
   app.add_flag("--quiet", c.quiet, "print errors only")->group("Run");
+
+  // CLI11 refuses a single value given twice, but joins two lists.
+  app.parse_complete_callback([&app, hidden] {
+    const std::vector<CLI::Option*>& given = app.parse_order();
+    const auto times = std::count(given.begin(), given.end(), hidden);
+    if (times > 1) throw CLI::ArgumentMismatch(tombola::concat("--hidden: expected to be given once, got ", times, " times"));
+  });
 }
 
 }  // namespace examples

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/replicates.hpp"
+#include "support/standard_output.hpp"
 
 namespace examples {
 
@@ -36,16 +37,17 @@ struct Outcome {
   }
 };
 
-/// Runs the variations one after the other, each in its own folder of `out`; nothing if it was interrupted.
+/// Runs the variations one after the other, each in its own folder of `out`, which the caller holds as a `RunFolder`; nothing if it was
+/// interrupted.
 inline std::optional<std::vector<Outcome>> run_experiment(const std::string& out, std::vector<Variation> variations,
                                                           const DataSource& source) {
-  make_writable_folder(out);
   const Data data = load_data(variations.at(0).config, source);
   mention_subset(variations.at(0).config, source, data);
   const Json description = describe(data, source);
   std::vector<Outcome> outcomes;
   for (Variation& variation : variations) {
     variation.config.out = out + "/" + variation.name;
+    const RunFolder folder(variation.config.out);
     auto summary = run_replicates(variation.config, data, description, variation.name + "  ");
     if (!summary) return std::nullopt;
     outcomes.push_back({std::move(variation), std::move(*summary)});
@@ -83,8 +85,11 @@ inline int experiment_main(int argc, char** argv, const std::string& name, const
   try {
     config.check();
     if (config.mode_value() == Mode::dense) throw std::runtime_error("--mode: expected a mode with gates, which the table is about, got dense");
+    const RunFolder folder(config.out);
     stop_on_signals();
-    return experiment(config) ? 0 : 130;
+    const bool finished = experiment(config);
+    check_standard_output();
+    return finished ? 0 : 130;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "%s: not enough memory: expected a smaller network or batch (--hidden, --batch)\n", name.c_str());
     return 1;

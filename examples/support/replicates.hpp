@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "support/run.hpp"
+#include "support/run_folder.hpp"
 
 namespace examples {
 
@@ -43,21 +44,21 @@ inline Json summarise(const std::vector<Json>& summaries) {
   return json;
 }
 
-/// Runs the seeds `seed` to `seed + replicates - 1`: one into the folder itself, several into folders `seed-N` with a summary beside
-/// them. Nothing if a run was interrupted.
+/// Runs the seeds `seed` to `seed + replicates - 1`: one into the folder itself, which the caller holds as a `RunFolder`, several into
+/// folders `seed-N` with a summary beside them. Nothing if a run was interrupted.
 inline std::optional<Json> run_replicates(const Config& config, const Data& data, const Json& description,
                                           const std::string& label = "") {
   if (config.replicates == 1) {
     Json json = run_one(config, data, description, config.out, label);
     return json.empty() ? std::nullopt : std::optional(std::move(json));
   }
-  make_writable_folder(config.out);
   std::vector<Json> summaries;
   for (int i = 0; i < config.replicates; ++i) {
     Config one = config;
     one.seed = config.seed + static_cast<std::uint64_t>(i);
-    const std::string name = concat("seed-", one.seed);
-    summaries.push_back(run_one(one, data, description, config.out + "/" + name, concat(label, name, "  ")));
+    const std::string name = concat("seed-", one.seed), path = config.out + "/" + name;
+    const RunFolder folder(path);
+    summaries.push_back(run_one(one, data, description, path, concat(label, name, "  ")));
     if (summaries.back().empty()) return std::nullopt;
   }
   Json json = summarise(summaries);

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -51,16 +52,6 @@ inline Json describe(const Data& data, const DataSource& source) {
           {"test", data.test.count()},    {"classes", data.train.classes},
           {"subset", source.is_subset},   {"crc64", concat(std::hex, crc.value())},
           {"mean", data.statistics.mean}, {"deviation", data.statistics.deviation}};
-}
-
-/// Throws `std::runtime_error` unless files can be written into the folder, which is made if it is not there.
-inline void make_writable_folder(const std::string& folder) {
-  std::error_code failure;
-  std::filesystem::create_directories(folder, failure);
-  if (failure) throw std::runtime_error(folder + ": cannot make the folder: " + failure.message());
-  const std::string probe = folder + "/.write-test";
-  write_file(probe, std::string(64 * 1024, ' '));  // not empty: a full disk takes empty files
-  std::filesystem::remove(probe, failure);
 }
 
 inline std::string history_csv(const std::vector<EpochRecord>& history) {
@@ -139,7 +130,7 @@ class Summary {
                       {"sparsity", closed_share(counts.open, gate->size())},
                       {"sparsity_above_zero", closed_share(above, gate->size())},
                       {"fractional", static_cast<double>(counts.fractional) / static_cast<double>(gate->size())},
-                      {"sigma", gate->sigma}});
+                      {"sigma", mean_sigma(*gate)}});
     }
     return rows;
   }
@@ -169,6 +160,11 @@ class Summary {
     Index sum = 0;
     for (const auto* gate : nn::gates(model_)) sum += gates::counts(context_.threads(), *gate).open;
     return sum;
+  }
+  static double mean_sigma(const GateParameter<float>& gate) {
+    if (gate.sigma_mode != SigmaMode::gate) return gate.sigma;
+    const auto& sigmas = gate.learned_sigma.sigmas;
+    return std::accumulate(sigmas.begin(), sigmas.end(), 0.0) / static_cast<double>(sigmas.size());
   }
   static double closed_share(Index kept, Index total) {
     return total == 0 ? 0.0 : 1 - static_cast<double>(kept) / static_cast<double>(total);
@@ -217,11 +213,11 @@ class Console {
   Progress progress_;
 };
 
-/// Searches with one kind of weights, and writes everything into the folder; an empty summary if it was interrupted.
+/// Searches with one kind of weights, and writes everything into the folder, which the caller holds as a `RunFolder`; an empty summary if it
+/// was interrupted.
 template <template <class> class Source>
 Json run_search(const Config& config, const Data& data, const Json& description, const std::string& folder,
                 const std::string& name) {
-  make_writable_folder(folder);
   Context context(config.threads);
   const models::LeNetOptions network = config.network(data.train.features(), data.train.classes);
   const auto build = [&](std::uint64_t seed) {

@@ -26,7 +26,12 @@ with tempfile.TemporaryDirectory() as name:
                           ("--target-sparsity", 1.5), ("--activation", "step"), ("--batch", 0), ("--init", "ones"), ("--lambda", "nan"),
                           ("--replicates", 0), ("--penalty", "l2"), ("--rescale", "maybe")]:
         refused(search(out, option, value, expect=None), option)
+    for option, first, second in [("--hidden", "30,10", "20"), ("--epochs", 1, 1), ("--lambda", 1, 2), ("--activation", "relu", "tanh"),
+                                  ("--seed", 1, 2), ("--weights", "a", "b"), ("--out", folder / "a", folder / "b")]:
+        refused(search(out, option, first, option, second, expect=None), option)
+    refused(search(out, "--hidden", 30, 10, expect=None), "10")
     refused(search(out, "--low", 2, expect=None), "bounds")
+    refused(search(out, "--gates", "hard-concrete", "--sigma", 0.5, expect=None), "--sigma")
     refused(search(out, "--mode", "frozen-trained", expect=None), "--weights")
     refused(search(out, "--mode", "frozen-trained", "--weights", folder / "none.bin", expect=None), "none.bin")
     refused(search(out, "--mode", "dense", "--structure", "units", expect=None), "--structure")
@@ -67,11 +72,18 @@ with tempfile.TemporaryDirectory() as name:
         refused(run(*limited, expect=None), where, "cannot write")
         assert {path: path.read_bytes() for path in sorted(out.iterdir())} == before, "a full disk changed files"
 
+    # --- results that do not reach their reader
+    write_data(data)
+    ticket = out / "ticket.tombola"
+    for command in ([tombola, "inspect", ticket], [tombola, "inspect", "--json", ticket], [tombola, "verify", ticket],
+                    [tombola, "eval", ticket, "--data", data],
+                    [lenet_mnist, "--data", data, "--validation", 50, "--hidden", 4, "--epochs", 1, "--quiet", "--out", folder / "unread"]):
+        refused(run("bash", "-c", '"$@" > /dev/full', "bash", *command, expect=None), "standard output")
+
     # --- a loss that is no longer finite: the step, the layer, and the last good ticket stay
     refused(search(folder / "nan", "--scale", 1e18, "--rescale", "none", "--hidden", "40,20,20", expect=None), "step 0", "fc", "finite")
 
     # --- tickets
-    ticket = out / "ticket.tombola"
     run(tombola, "verify", ticket)
     good_ticket = ticket.read_bytes()
     bad = folder / "bad.tombola"

@@ -62,6 +62,20 @@ with tempfile.TemporaryDirectory() as folder:
         evaluated = json.loads(run(tombola, "eval", one / "ticket.tombola", "--data", data).stdout)
         assert evaluated["accuracy"] == summary(one)["accuracy"]["test"]["binary"], options
 
+    # For hard-concrete gates start and bounds have other defaults, and what is given holds even if it is a Gaussian gate's default.
+    for number, (options, expected) in enumerate([([], (0, -5, 5)), (["--start", 0.5], (0.5, -5, 5)), (["--high", 1.25], (0, -5, 1.25))]):
+        one = Path(folder, f"hard-concrete-{number}")
+        search(one, "--validation", 30, "--gates", "hard-concrete", *options, data=data)
+        config = summary(one)["config"]
+        assert (config["start"], config["low"], config["high"]) == expected, (options, config)
+
+    # The summary has the widths that were learned, not the one that they started from.
+    for mode in ("layer", "gate"):
+        one = Path(folder, f"sigma-{mode}")
+        search(one, "--validation", 30, "--epochs", 20, "--batch", 32, "--sigma", 0.4, "--sigma-mode", mode, data=data)
+        for layer in summary(one)["layers"]:
+            assert 0.1 <= layer["sigma"] <= 1 and abs(layer["sigma"] - 0.4) > 1e-5, (mode, layer)
+
     # Replicates: a folder a seed, mean and spread beside them.
     several = Path(folder, "several")
     search(several, "--replicates", 2, "--seed", 5, "--validation", 30, data=data)

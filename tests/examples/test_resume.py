@@ -15,7 +15,7 @@ kills = int(os.environ.get("TOMBOLA_KILLS", "6"))
 options = ["--epochs", "12", "--checkpoint-every", "1", "--target-sparsity", "0.9"]
 
 
-def start(out):
+def start(out, options=options):
     command = [lenet_mnist, "--data", subset, "--hidden", "40,20", "--validation", "500", "--quiet", *options, "--resume", "--out", out]
     return subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -46,6 +46,31 @@ with tempfile.TemporaryDirectory() as folder:
     assert Path(interrupted, "checkpoint.bin").exists()
     search(interrupted, *options, "--resume")
     assert results(interrupted) == results(undisturbed), "ctrl-C and --resume changed the result"
+
+    # A second run in a folder where one is going on is refused and changes nothing; the folder is free as soon as the first is dead.
+    def contents(folder):
+        return {path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None) for path in (folder, *folder.rglob("*"))}
+
+    endless = ["--epochs", "1000000", "--checkpoint-every", "1"]
+    for name, more, where in (("taken", [], "."), ("several", ["--replicates", "2"], "seed-1")):
+        out = Path(folder, name)
+        process = start(out, [*endless, *more])
+        try:
+            while not Path(out, where, "checkpoint.bin").exists():
+                assert process.poll() is None, "the run ended before a second one could disturb it"
+                time.sleep(0.01)
+            process.send_signal(signal.SIGSTOP)  # so that whatever changes now is the second run's doing
+            os.waitpid(process.pid, os.WUNTRACED)
+            before = contents(out)
+            for second, choice in ((out, []), (out, ["--resume"]), (out, ["--replicates", "2"]), (out / where, [])):
+                message = search(second, *options, *choice, expect=1).stderr
+                assert str(second) in message and "a run is going on" in message and len(message.splitlines()) == 1, message
+            assert contents(out) == before, "a refused run changed the folder"
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        search(out / where, *options)
+        assert results(out / where) == results(undisturbed), "a run after a killed one has another result"
 
     # A checkpoint of another configuration, or a broken one, is refused and stays.
     before = results(undisturbed)
