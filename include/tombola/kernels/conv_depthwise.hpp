@@ -21,14 +21,11 @@ constexpr Index input_of(Index output, Index tap, Index stride, Index padding, I
 /// to[c] = sum of a[c] b[c] over the pairs that `each` calls its argument with, or added to what is there if `add`.
 template <class T, class Arch, class Each>
 void sum_of_products(Index channels, T* to, bool add, const Each& each) noexcept {
-  constexpr Index lanes = simd::width<T, Arch>;
-  for (Index c = 0; c < channels; c += lanes) {
-    const Index count = std::min(lanes, channels - c);
-    const auto read = [&](const T* p) { return count == lanes ? simd::load<T, Arch>(p + c) : simd::load_part<T, Arch>(p + c, count); };
-    simd::Batch<T, Arch> sum = add ? read(to) : simd::Batch<T, Arch>(T(0));
-    each([&](const T* a, const T* b) { sum = simd::fma(read(a), read(b), sum); });
-    count == lanes ? simd::store(to + c, sum) : simd::store_part(to + c, sum, count);
-  }
+  for_each_channel_register<T, Arch>(channels, [&](Index c, const auto& read, const auto& write) {
+    simd::Batch<T, Arch> sum = add ? read(to + c) : simd::Batch<T, Arch>(T(0));
+    each([&](const T* a, const T* b) { sum = simd::fma(read(a + c), read(b + c), sum); });
+    write(to + c, sum);
+  });
 }
 
 /// w [channels, taps] as [taps, channels].

@@ -40,6 +40,18 @@ void map_row(Index columns, F f, T* y, const T* x, const T* v) noexcept {
   }
 }
 
+/// Calls body(c, read, write) for each register of channels, from c on, the last of which may be shorter.
+template <class T, class Arch, class Body>
+void for_each_channel_register(Index channels, const Body& body) noexcept {
+  constexpr Index lanes = simd::width<T, Arch>;
+  for (Index c = 0; c < channels; c += lanes) {
+    const Index count = std::min(lanes, channels - c);
+    body(
+        c, [count](const T* p) { return count == lanes ? simd::load<T, Arch>(p) : simd::load_part<T, Arch>(p, count); },
+        [count](T* p, const simd::Batch<T, Arch>& v) { count == lanes ? simd::store(p, v) : simd::store_part(p, v, count); });
+  }
+}
+
 }  // namespace detail
 
 /// y_i = f(x_i, ...) for i in [0, size): `f` takes and returns registers. Inputs may be y itself.

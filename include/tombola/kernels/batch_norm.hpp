@@ -1,0 +1,141 @@
+/// \file
+/// Normalisation over rows, channel by channel: moments, forward and backward, with an optional ReLU.
+#pragma once
+
+#include <algorithm>
+
+#include "tombola/core/memory.hpp"
+#include "tombola/kernels/elementwise.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::kernels {
+
+namespace detail {
+
+/// Rows of a chunk: what it reads stays in the second-level cache between two passes.
+inline Index norm_rows(Index channels) noexcept { return std::max<Index>(1, 32768 / std::max<Index>(1, channels)); }
+inline Index norm_chunks(Index rows, Index channels) noexcept { return (rows + norm_rows(channels) - 1) / norm_rows(channels); }
+
+/// Two sums for each channel over the rows of each chunk, parts [chunk][2][channels]: body(at, c, read, first, second) adds the terms
+/// of the channels from c on, which lie at `at` in arrays [rows, channels].
+template <class T, class Arch, class Body>
+void sums_by_chunk(const Threads& threads, Index rows, Index channels, T* parts, const Body& body) noexcept {
+  parallel_ranges(threads, rows, norm_rows(channels), [&](Range range, Index chunk) {
+    T* part = parts + chunk * 2 * channels;
+    for_each_channel_register<T, Arch>(channels, [&, own = body](Index c, const auto& read, const auto& write) {
+      simd::Batch<T, Arch> first(T(0)), second(T(0));
+      for (Index r = range.first; r < range.last; ++r) own(r * channels + c, c, read, first, second);
+      write(part + c, first);
+      write(part + channels + c, second);
+    });
+  });
+}
+
+}  // namespace detail
+
+/// mean[c] and variance[c] = mean of (x[r, c] - mean[c])^2 over the rows of x [rows, channels], rows > 0.
+/// Chunks of rows have their own mean and sum of squares, joined in order. Throws `std::bad_alloc`.
+/// Source: Chan, Golub, LeVeque, "Algorithms for computing the sample variance", Amer. Statist. 1983, equation 2.1.
+template <class T, class Arch = simd::Native>
+void column_moments(const Threads& threads, Workspace& scratch, Index rows, Index channels, const T* x, T* mean, T* variance) {
+  const Index chunks = detail::norm_chunks(rows, channels), height = detail::norm_rows(channels);
+  T* parts = scratch.take<T>(static_cast<std::size_t>(2 * chunks * channels));
+  parallel_ranges(threads, rows, height, [&](Range range, Index chunk) {
+    T* part = parts + chunk * 2 * channels;
+    const T scale = T(1) / static_cast<T>(range.size());
+    detail::for_each_channel_register<T, Arch>(channels, [=](Index c, const auto& read, const auto& write) {
+      using V = simd::Batch<T, Arch>;
+      const V first = read(x + range.first * channels + c);
+      V sum(T(0)), squares(T(0));  // of distances from the first row: numbers far from zero keep their digits
+      for (Index r = range.first; r < range.last; ++r) sum = sum + (read(x + r * channels + c) - first);
+      const V middle = first + sum * V(scale);
+      for (Index r = range.first; r < range.last; ++r) {
+        const V away = read(x + r * channels + c) - middle;
+        squares = simd::fma(away, away, squares);
+      }
+      write(part + c, middle);
+      write(part + channels + c, squares);
+    });
+  });
+  for (Index c = 0; c < channels; ++c) {
+    double count = 0, middle = 0, squares = 0;
+    for (Index chunk = 0; chunk < chunks; ++chunk) {
+      const auto more = static_cast<double>(std::min(height, rows - chunk * height));
+      const double away = static_cast<double>(parts[chunk * 2 * channels + c]) - middle;
+      squares += static_cast<double>(parts[(chunk * 2 + 1) * channels + c]) + away * away * count * more / (count + more);
+      middle += away * more / (count + more);
+      count += more;
+    }
+    mean[c] = static_cast<T>(middle);
+    variance[c] = static_cast<T>(squares / count);
+  }
+}
+
+/// y[r, c] = x[r, c] scale[c] + shift[c], or 0 where that is negative if `relu`.
+template <class T, class Arch = simd::Native>
+void scale_and_shift(const Threads& threads, Index rows, Index channels, const T* x, const T* scale, const T* shift, bool relu, T* y) noexcept {
+  parallel_ranges(threads, rows, detail::norm_rows(channels), [&](Range range) {
+    detail::for_each_channel_register<T, Arch>(channels, [=](Index c, const auto& read, const auto& write) {
+      using V = simd::Batch<T, Arch>;
+      const V factor = read(scale + c), term = read(shift + c), least(relu ? T(0) : -std::numeric_limits<T>::infinity());
+      for (Index r = range.first; r < range.last; ++r) {
+        write(y + r * channels + c, simd::max(least, simd::fma(read(x + r * channels + c), factor, term)));
+      }
+    });
+  });
+}
+
+/// The backward step of y = scale x + shift with scale = weight / sqrt(variance + epsilon), shift = bias - mean scale, where mean and
+/// variance are those of x: with dz = dy where y > 0 or `relu` is false, else 0,
+///   dbias = sum_r dz,  dweight = sum_r dz n,  dx = scale (dz - (dbias + n dweight / 1) / rows),  n = (x - mean) inverse.
+/// dx is written, or added to if `add`. Where the moments are constants (`constant`), dx = scale dz. Throws `std::bad_alloc`.
+/// Source: Ioffe, Szegedy, "Batch normalization", ICML 2015, section 3.
+template <class T>
+struct BatchNormBackward {
+  const T *x, *dy;
+  const T *mean, *inverse;  ///< inverse = 1 / sqrt(variance + epsilon)
+  const T *scale, *shift;
+  bool relu = false, constant = false, add = false;
+};
+
+template <class T, class Arch = simd::Native>
+void batch_norm_backward(const Threads& threads, Workspace& scratch, Index rows, Index channels, const BatchNormBackward<T>& of, T* dx,
+                         T* dweight, T* dbias) {
+  using V = simd::Batch<T, Arch>;
+  const Index chunks = detail::norm_chunks(rows, channels);
+  T* parts = scratch.take<T>(static_cast<std::size_t>(2 * chunks * channels));
+  const auto dz = [of](Index at, Index c, const auto& read) {
+    const V dy = read(of.dy + at);
+    if (!of.relu) return dy;
+    const V y = simd::fma(read(of.x + at), read(of.scale + c), read(of.shift + c));
+    return simd::select(y > V(T(0)), dy, V(T(0)));
+  };
+  detail::sums_by_chunk<T, Arch>(threads, rows, channels, parts, [of, dz](Index at, Index c, const auto& read, V& sum, V& product) {
+    const V g = dz(at, c, read);
+    sum = sum + g;
+    product = simd::fma(g, (read(of.x + at) - read(of.mean + c)) * read(of.inverse + c), product);
+  });
+  for (Index c = 0; c < channels; ++c) {
+    double sum = 0, product = 0;
+    for (Index chunk = 0; chunk < chunks; ++chunk) {
+      sum += static_cast<double>(parts[chunk * 2 * channels + c]);
+      product += static_cast<double>(parts[(chunk * 2 + 1) * channels + c]);
+    }
+    dbias[c] = static_cast<T>(sum);
+    dweight[c] = static_cast<T>(product);
+  }
+  if (dx == nullptr) return;
+  const T per_row = of.constant ? T(0) : T(1) / static_cast<T>(rows);
+  parallel_ranges(threads, rows, detail::norm_rows(channels), [&](Range range) {
+    detail::for_each_channel_register<T, Arch>(channels, [=](Index c, const auto& read, const auto& write) {
+      const V factor = read(of.scale + c), mean = read(of.mean + c);
+      const V common = read(dbias + c) * V(per_row), slope = read(dweight + c) * read(of.inverse + c) * V(per_row);
+      for (Index r = range.first; r < range.last; ++r) {
+        const Index at = r * channels + c;
+        const V part = factor * (dz(at, c, read) - simd::fma(read(of.x + at) - mean, slope, common));
+        write(dx + at, of.add ? read(dx + at) + part : part);
+      }
+    });
+  });
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA::kernels

@@ -1,0 +1,148 @@
+#include "tombola/ops/batch_norm.hpp"
+
+#include "support/op.hpp"
+
+using namespace tombola;
+using namespace test_support;
+
+namespace {
+
+/// batch_norm over moments of its own, so that every call begins alike.
+template <class T>
+auto normalise(const BatchNormOptions& options, bool affine) {
+  return [=](auto in) {
+    static thread_local std::vector<std::unique_ptr<RunningMoments<T>>> kept;  // they outlive the passes
+    kept.push_back(std::make_unique<RunningMoments<T>>("bn", in[0].shape().last()));
+    return affine ? batch_norm(in[0], *kept.back(), options, in[1], in[2]) : batch_norm(in[0], *kept.back(), options);
+  };
+}
+
+const Shape shapes[] = {{7, 5}, {3, 2, 4, 17}, {40, 33}, {2, 1}};
+
+/// x, and weight and bias if `affine`. Results stay away from zero, where the ReLU has a kink: the rows of x are above and below the
+/// mean in turn, weights are near one and biases near zero.
+template <class T>
+std::vector<Tensor<T>> inputs(const Shape& shape, bool affine) {
+  std::vector<Tensor<T>> all;
+  all.push_back(random_tensor<T>(shape, 1));
+  for (Index i = 0; i < shape.size(); ++i) all[0][i] = all[0][i] / 4 + (i / shape.last() % 2 == 0 ? T(1) : T(-1));
+  if (affine) {
+    all.push_back(random_tensor<T>({shape.last()}, 2));
+    all.push_back(random_tensor<T>({shape.last()}, 3));
+    for (T& weight : all[1]) weight = T(1) + weight / 4;
+    for (T& bias : all[2]) bias /= 8;
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("batch_norm: by hand") {
+  Context context(1);
+  RunningMoments<float> running("bn", 2);
+  const Tensor<float> x({4, 2}, {1, 10, 3, 10, 5, 30, 7, 30});
+  const auto close = [](View<const float> got, std::initializer_list<double> expected) {
+    auto e = expected.begin();
+    for (Index i = 0; i < got.size(); ++i) CHECK(static_cast<double>(got[i]) == doctest::Approx(*e++).epsilon(1e-6));
+  };
+  {
+    Tape<float> tape(context);
+    const Var<float> y = batch_norm(tape.input(x), running, {.epsilon = 0});  // means 4 and 20, variances 5 and 100
+    close(y.value(), {-3 / std::sqrt(5.0), -1, -1 / std::sqrt(5.0), -1, 1 / std::sqrt(5.0), 1, 3 / std::sqrt(5.0), 1});
+    close(running.mean, {0.4, 2});
+    close(running.variance, {0.9 + 0.1 * 20 / 3, 0.9 + 0.1 * 400 / 3});
+  }
+  {
+    Inference<float> pass(context);
+    const Var<float> y = batch_norm(pass.input(Tensor<float>({1, 2}, {0.4f, 2})), running, {.epsilon = 0});
+    close(y.value(), {0, 0});
+    close(running.mean, {0.4, 2});  // unchanged
+  }
+  {
+    Inference<float> pass(context, {.statistics = Statistics::collect});
+    batch_norm(pass.input(x.view()), running);
+    close(running.mean, {4, 20});
+    batch_norm(pass.input(Tensor<float>({1, 2}, {0, 0})), running);
+    close(running.mean, {2, 10});  // the plain average of two batches
+    close(running.variance, {20.0 / 6, 400.0 / 6});
+    CHECK(running.batches == 2);
+  }
+}
+
+TEST_CASE("batch_norm: relu") {
+  Context context(1);
+  RunningMoments<float> running("bn", 1);
+  Tape<float> tape(context);
+  const Tensor<float> x({4, 1}, {-3, -1, 1, 3});
+  const Var<float> v = tape.variable(x);
+  const Var<float> y = batch_norm(v, running, {.relu = true});
+  CHECK((y.value()[0] == 0 && y.value()[1] == 0 && y.value()[2] > 0 && y.value()[3] > y.value()[2]));
+}
+
+TEST_CASE("batch_norm: gradients against differences") {
+  Context context(1);
+  for (const Shape& shape : shapes) {
+    for (const bool affine : {false, true}) {
+      for (const bool relu : {false, true}) {
+        CAPTURE(shape);
+        CAPTURE(affine);
+        CAPTURE(relu);
+        const auto f = normalise<double>({.epsilon = 0.1, .relu = relu}, affine);  // a large epsilon: few rows may be alike
+        CHECK(check_gradient(context, inputs<double>(shape, affine), [&](auto&, auto in) { return f(in); }) < 1e-8);
+      }
+    }
+  }
+  const auto f = normalise<double>({.epsilon = 0.1}, false);
+  const auto twice = [&](auto&, auto in) { return f(in) * in[0]; };
+  CHECK(check_gradient(context, inputs<double>({7, 5}, false), twice) < 1e-8);
+}
+
+TEST_CASE("batch_norm: running moments are constants of the gradient") {
+  Context context(1);
+  RunningMoments<double> running("bn", 3);
+  for (Index c = 0; c < 3; ++c) running.variance[c] = 0.5 + static_cast<double>(c);
+  Tape<double> tape(context, {.statistics = Statistics::running});
+  const auto x = random_tensor<double>({4, 3}, 1), dy = random_tensor<double>({4, 3}, 2);
+  const Var<double> v = tape.variable(x);
+  tape.backward(batch_norm(v, running), dy);
+  for (Index i = 0; i < 12; ++i) {
+    CHECK(tape.gradient(v)[i] == doctest::Approx(dy[i] / std::sqrt(running.variance[i % 3] + 1e-5)).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("batch_norm: inputs apart, gradients that add up, threads, float against double") {
+  for (const Shape& shape : shapes) {
+    CAPTURE(shape);
+    const auto f = normalise<float>({.epsilon = 0.1, .relu = true}, true);
+    check_inputs_apart(f, inputs<float>(shape, true));
+    check_added_gradients(f, inputs<float>(shape, true));
+  }
+  check_threads(normalise<float>({}, true), inputs<float>({5000, 37}, true));
+}
+
+TEST_CASE("batch_norm: the moments of numbers far from zero") {
+  // A sum of squares would lose all digits of the variance.
+  Context context(2);
+  RunningMoments<float> running("bn", 1);
+  auto x = Tensor<float>::uninitialized({100000, 1});
+  for (Index i = 0; i < x.size(); ++i) x[i] = 10000 + static_cast<float>(i % 3 - 1);
+  Inference<float> pass(context, {.statistics = Statistics::collect});
+  batch_norm(pass.input(x.view()), running);
+  CHECK(running.mean[0] == doctest::Approx(10000).epsilon(1e-6));
+  CHECK(running.variance[0] == doctest::Approx(2.0 / 3).epsilon(1e-3));
+}
+
+TEST_CASE("batch_norm: what does not fit") {
+  Context context(1);
+  Tape<float> tape(context);
+  RunningMoments<float> running("layer1.bn", 3);
+  const auto zeros = [&](const Shape& shape) { return tape.input(Tensor<float>(shape)); };
+  CHECK_THROWS_WITH_AS(batch_norm(zeros({2, 4}), running), "layer1.bn: expected x [..., 3] with at least one row, got [2, 4]",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batch_norm(zeros({0, 3}), running), "layer1.bn: expected x [..., 3] with at least one row, got [0, 3]",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batch_norm(zeros({2, 3}), running, {}, zeros({3})), "layer1.bn: expected both weight and bias, or neither",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batch_norm(zeros({2, 3}), running, {}, zeros({3}), zeros({2})),
+                       "layer1.bn: expected weight and bias [3], got [3] and [2]", std::invalid_argument);
+}
