@@ -19,6 +19,8 @@
 #include "tombola/gates/weights.hpp"
 #include "tombola/models/lenet.hpp"
 #include "tombola/nn/activation.hpp"
+#include "tombola/nn/batch_norm.hpp"
+#include "tombola/nn/conv2d.hpp"
 #include "tombola/nn/linear.hpp"
 #include "tombola/nn/state.hpp"
 #include "tombola/nn/summary.hpp"

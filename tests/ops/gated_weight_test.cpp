@@ -188,6 +188,6 @@ TEST_CASE("gated_weight: rescaling each neuron needs gates [out, in]") {
   Inference<float> pass(context);
   GateParameter<float> gate = gates::make_gates<float>({}, "units1", 1, 3, {5});
   CHECK_THROWS_WITH_AS(gated_weight(pass, gate, Rescale::neuron),
-                       "units1: expected gates [out, in] to rescale each neuron, got [5]", std::invalid_argument);
+                       "units1: expected gates [out, in] or [out, height, width, in] to rescale each output, got [5]", std::invalid_argument);
   CHECK_NOTHROW(gated_weight(pass, gate, Rescale::layer));
 }

@@ -9,6 +9,7 @@
 #include "tombola/core/crc64.hpp"
 #include "tombola/core/file.hpp"
 #include "tombola/nn/weight_sources.hpp"
+#include "tombola/ops/batch_norm.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::nn {
 
@@ -46,17 +47,26 @@ void for_each_state_tensor(Parameter<T>& parameter, const F& f) {
   f(parameter.momentum);
 }
 
+template <class T, class F>
+void for_each_state_tensor(RunningMoments<T>& moments, const F& f) {
+  f(moments.mean);
+  f(moments.variance);
+}
+
 template <class T, class Model, class F>
 void for_each_state_tensor_of(Model& model, const F& f) {
   for_each_leaf(model, [&f](auto& leaf) {
     using Leaf = std::remove_cvref_t<decltype(leaf)>;
-    if constexpr (std::is_same_v<Leaf, GateParameter<T>> || std::is_same_v<Leaf, Parameter<T>>) for_each_state_tensor(leaf, f);
+    if constexpr (std::is_same_v<Leaf, GateParameter<T>> || std::is_same_v<Leaf, Parameter<T>> || std::is_same_v<Leaf, RunningMoments<T>>) {
+      for_each_state_tensor(leaf, f);
+    }
   });
 }
 
 }  // namespace detail
 
-/// Appends what learning has changed: gates and trained weights with their moments. Pending gradients are not part of it.
+/// Appends what learning has changed: gates and trained weights with their moments, and running moments of normalisation. Pending
+/// gradients are not part of it.
 template <class T = float, class Model>
 void write_state(Writer& writer, Model& model) {
   detail::for_each_state_tensor_of<T>(model, [&writer](Tensor<T>& tensor) { detail::write_tensor(writer, tensor); });

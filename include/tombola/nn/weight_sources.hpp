@@ -7,22 +7,37 @@
 #include <tuple>
 #include <utility>
 
+#include "tombola/core/weight_layout.hpp"
 #include "tombola/nn/init.hpp"
 #include "tombola/nn/members.hpp"
 #include "tombola/ops/arithmetic.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::nn {
 
-/// A weight tensor that nothing changes: no code path writes it after it is drawn or loaded.
+namespace detail {
+
+/// The weights that the seed draws, where they lie.
+template <class T>
+Tensor<T> drawn(const FrozenWeights& origin, const Shape& shape) {
+  auto numbered = Tensor<T>::uninitialized(shape);
+  draw(origin, 0, numbered.view());
+  const WeightLayout layout(shape);
+  if (layout.is_plain()) return numbered;
+  auto value = Tensor<T>::uninitialized(shape);
+  layout.from_numbers(numbered.data(), value.data());
+  return value;
+}
+
+}  // namespace detail
+
+/// A weight tensor that nothing changes: no code path writes it after it is drawn or loaded. It lies as WeightLayout says.
 template <class T>
 class FrozenTensor {
  public:
   FrozenTensor(const FrozenWeights& origin, std::string name, const Shape& shape)
       : name_(std::move(name)),
         origin_(origin),
-        value_(Tensor<T>::uninitialized(shape)) {
-    draw(origin, 0, value_.view());
-  }
+        value_(detail::drawn<T>(origin, shape)) {}
   FrozenTensor(FrozenTensor&&) noexcept = default;
 
   const std::string& name() const noexcept { return name_; }
@@ -30,7 +45,14 @@ class FrozenTensor {
   View<const T> value() const noexcept { return value_.view(); }
   /// How the seed draws it; nothing for weights that were loaded (`frozen-trained`): those make no ticket.
   const std::optional<FrozenWeights>& origin() const noexcept { return origin_; }
-  std::uint64_t hash() const noexcept { return hash_weights(value()); }
+  /// Of the weights in the order of their numbers.
+  std::uint64_t hash() const {
+    const WeightLayout layout(shape());
+    if (layout.is_plain()) return hash_weights(value());
+    auto numbered = Tensor<T>::uninitialized(shape());
+    layout.to_numbers(value_.data(), numbered.data());
+    return hash_weights(View<const T>(numbered));
+  }
 
   /// Replaces the drawn weights by others, in place. Throws `std::invalid_argument` if the shape differs.
   void load(View<const T> values) {
@@ -77,9 +99,7 @@ struct Trained {
   Parameter<T> weight;
 
   Trained(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
-      : weight(Tensor<T>(shape), name) {
-    draw(init.draw(fan_in, fan_out), 0, weight.value.view());
-  }
+      : weight(detail::drawn<T>(init.draw(fan_in, fan_out), shape), name) {}
   GatedWeight<T> operator()(Pass<T>& pass) { return {parameter_value(pass, weight), {}}; }
   auto members() { return std::tie(weight); }
 };
@@ -95,7 +115,7 @@ struct Joint {
       : weight(Tensor<T>(shape), name),
         rescale(init.rescale) {
     const FrozenWeights origin = init.draw(fan_in, fan_out);
-    draw(origin, 0, weight.value.view());
+    weight.value = detail::drawn<T>(origin, shape);
     gate = gates::make_gates<T>(init.gates, name, init.seed, origin.id, shape);
   }
   GatedWeight<T> operator()(Pass<T>& pass) {

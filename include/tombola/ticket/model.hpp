@@ -36,9 +36,13 @@ Ticket make_ticket(Model& model, std::map<std::string, std::string> properties =
     const auto gate = of_weights.find(weight.name());
     Bits open(weight.shape().size());
     for (Index i = 0; i < open.size(); ++i) open.set(i, true);
-    if (gate != of_weights.end()) open = gates::mask(*gate->second);
+    const WeightLayout layout(weight.shape());
+    if (gate != of_weights.end()) {
+      const Bits mask = gates::mask(*gate->second);
+      for (Index i = 0; i < mask.size(); ++i) open.set(layout.number(i), mask[i]);
+    }
     ticket.seed = weight.origin()->seed;
-    ticket.layers.push_back({weight.name(), weight.shape(), *weight.origin(), std::move(open), weight.hash()});
+    ticket.layers.push_back({weight.name(), layout.torchvision(), *weight.origin(), std::move(open), weight.hash()});
   });
   return ticket;
 }
@@ -54,7 +58,7 @@ void apply_ticket(const Ticket& ticket, Model& model) {
   std::size_t layers = 0;
   nn::for_each_of<nn::FrozenTensor<T>>(model, [&](nn::FrozenTensor<T>& weight) {
     const bool there = layers < ticket.layers.size() && ticket.layers[layers].name == weight.name() &&
-                       ticket.layers[layers].shape == weight.shape() && weight.origin() == ticket.layers[layers].weights;
+                       ticket.layers[layers].shape == WeightLayout(weight.shape()).torchvision() && weight.origin() == ticket.layers[layers].weights;
     require(there, "ticket: expected a model with the ticket's weights in order, got ", weight.name(), " ", weight.shape());
     ++layers;
   });
@@ -74,7 +78,13 @@ void apply_ticket(const Ticket& ticket, Model& model) {
     if (layer.mask.count() != layer.mask.size()) require_gates(layer.name);
   }
   for (const Units& units : ticket.units) require_gates(units.name);
-  nn::for_each_of<GateParameter<T>>(model, [&](GateParameter<T>& gate) { gates::set_mask(gate, *masks.at(gate.name)); });
+  nn::for_each_of<GateParameter<T>>(model, [&](GateParameter<T>& gate) {
+    const Bits& numbered = *masks.at(gate.name);
+    const WeightLayout layout(gate.shape());
+    Bits open(gate.size());
+    for (Index i = 0; i < open.size(); ++i) open.set(i, numbered[layout.number(i)]);
+    gates::set_mask(gate, open);
+  });
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::ticket

@@ -1,0 +1,57 @@
+/// \file
+/// Conv2d: a convolution over any weight source.
+#pragma once
+
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "tombola/nn/check_finite.hpp"
+#include "tombola/nn/weight_sources.hpp"
+#include "tombola/ops/conv2d.hpp"
+#include "tombola/ops/scale.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::nn {
+
+/// y = s conv(x, w) with a weight w [out, kernel, kernel, in / groups] from its source and, where its gates are rescaled, their factor s.
+/// No bias.
+///
+///     Conv2d<Gated> conv1(init, "conv1", 3, 64, 3, {.padding = {1, 1}});
+template <template <class> class Source, class T = float>
+struct Conv2d {
+  std::string name;
+  Index in, out, kernel;
+  ConvOptions options;
+  Source<T> weight;
+
+  /// Throws `std::invalid_argument` unless in, out and kernel are at least 1 and divisible by the groups.
+  Conv2d(Init& init, std::string layer, Index inputs, Index outputs, Index kernel_size, const ConvOptions& walk = {})
+      : name(std::move(layer)),
+        in(inputs),
+        out(outputs),
+        kernel(kernel_size),
+        options(walk),
+        weight(init, name + ".weight", checked_shape(), kernel * kernel * in / options.groups,
+               kernel * kernel * out / options.groups) {}
+
+  /// x [batch, height, width, in] -> y [batch, height', width', out]. Throws `std::invalid_argument` for another x.
+  Var<T> operator()(const Var<T>& x) {
+    require(x.shape().rank() == 4 && x.shape()[3] == in, name, ": expected x [batch, height, width, ", in, "], got ", x.shape());
+    const auto [w, s] = weight(x.pass());
+    Var<T> y = conv2d(x, w, options);
+    if (s) y = scale(y, s);
+    if (x.pass().options().checks_finite) check_finite(name, y);
+    return y;
+  }
+  auto members() { return std::tie(weight); }
+
+ private:
+  Shape checked_shape() const {
+    require(in >= 1 && out >= 1 && kernel >= 1 && options.groups >= 1 && in % options.groups == 0 && out % options.groups == 0, name,
+            ": expected inputs and outputs that the groups divide and a kernel, got ", in, ", ", out, ", ", options.groups, " groups and ",
+            kernel);
+    return {out, kernel, kernel, in / options.groups};
+  }
+};
+
+}  // namespace tombola::inline TOMBOLA_ISA::nn

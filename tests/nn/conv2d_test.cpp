@@ -1,0 +1,167 @@
+#include "tombola/nn/conv2d.hpp"
+
+#include "support/gates.hpp"
+#include "support/op.hpp"
+#include "support/tensors.hpp"
+#include "tombola/nn/batch_norm.hpp"
+#include "tombola/nn/linear.hpp"
+#include "tombola/nn/state.hpp"
+#include "tombola/ops/pool.hpp"
+#include "tombola/ticket/model.hpp"
+
+using namespace tombola;
+using namespace test_support;
+
+namespace {
+
+/// Two convolutions, normalised, and a linear layer.
+template <template <class> class Source, class T = float>
+struct Network {
+  nn::Conv2d<Source, T> conv1, conv2;
+  nn::BatchNorm<T> bn1, bn2;
+  nn::Linear<Source, T> fc;
+
+  explicit Network(nn::Init init)
+      : conv1(init, "conv1", 3, 4, 3, {.padding = {1, 1}}),
+        conv2(init, "conv2", 4, 6, 3, {.stride = {2, 2}, .padding = {1, 1}, .groups = 2}),
+        bn1("bn1", 4, {.epsilon = 0.1, .relu = true}),
+        bn2("bn2", 6, {.epsilon = 0.1}),
+        fc(init, "fc", 6, 5) {}
+  Var<T> operator()(const Var<T>& x) { return fc(global_average_pool(bn2(conv2(bn1(conv1(x)))))); }
+  auto members() { return std::tie(conv1, bn1, conv2, bn2, fc); }
+};
+
+}  // namespace
+
+TEST_CASE("conv2d layer: frozen weights are drawn in torchvision's order") {
+  nn::Init init{.seed = 5};
+  nn::Conv2d<nn::Frozen> layer(init, "conv1", 3, 4, 2);
+  const auto& frozen = layer.weight.frozen;
+  CHECK(frozen.shape() == Shape{4, 2, 2, 3});
+  auto numbered = Tensor<float>::uninitialized({4, 3, 2, 2});
+  draw(*frozen.origin(), 0, numbered.view());
+  CHECK(frozen.origin()->scale == default_scale(WeightInit::signed_constant, 3 * 2 * 2, 4 * 2 * 2));
+  for (Index o = 0; o < 4; ++o) {
+    for (Index y = 0; y < 2; ++y) {
+      for (Index x = 0; x < 2; ++x) {
+        for (Index i = 0; i < 3; ++i) CHECK(frozen.value()[((o * 2 + y) * 2 + x) * 3 + i] == numbered[((o * 3 + i) * 2 + y) * 2 + x]);
+      }
+    }
+  }
+  CHECK(frozen.hash() == hash_weights(*frozen.origin(), 48));
+}
+
+TEST_CASE("conv2d layer: gates multiply the weights, and rescale") {
+  Context context(1);
+  const Tensor<float> x = random_tensor<float>({2, 5, 5, 4}, 1);
+  for (const Rescale rescale : {Rescale::none, Rescale::layer, Rescale::neuron}) {
+    nn::Init init{.seed = 3, .gates = {.start_deviation = 0.5}, .rescale = rescale};
+    nn::Conv2d<nn::Gated> layer(init, "conv1", 4, 6, 3, {.padding = {1, 1}});
+    const PassOptions options{.gates = Reading::binary};
+    const Tensor<float> z = converted<float>(gate_values(layer.weight.gate, options));
+    Tensor<float> w = Tensor<float>::copy_of(layer.weight.frozen.value());
+    double all = 0;
+    for (const float value : z) all += static_cast<double>(value);
+    for (Index o = 0; o < 6; ++o) {
+      double own = 0;
+      for (Index i = 0; i < 36; ++i) own += static_cast<double>(z[o * 36 + i]);
+      const double s = rescale == Rescale::none ? 1 : rescale == Rescale::layer ? std::sqrt(216 / all) : std::sqrt(36 / std::max(1.0, own));
+      for (Index i = 0; i < 36; ++i) w[o * 36 + i] *= z[o * 36 + i] * static_cast<float>(s);
+    }
+    Inference<float> pass(context, options);
+    const Var<float> expected = conv2d(pass.input(x.view()), pass.input(w.view()), {.padding = {1, 1}});
+    CHECK(largest_error(layer(pass.input(x.view())).value(), converted<double>(Tensor<float>::copy_of(expected.value()))) < 1e-5);
+  }
+}
+
+TEST_CASE("conv2d layer: the gradient of a whole network's gates against differences") {
+  Context context(1);
+  Network<nn::Gated, double> net(nn::Init{.seed = 2, .gates = {.start_deviation = 0.05}, .rescale = Rescale::layer});
+  const auto x = random_tensor<double>({2, 6, 6, 3}, 1), dy = random_tensor<double>({2, 5}, 2);
+  const auto loss = [&](bool backward) {
+    Tape<double> tape(context, {.seed = 7, .step = 3});
+    const Var<double> y = net(tape.input(x.view()));
+    if (backward) tape.backward(y, dy);
+    double sum = 0;
+    for (Index i = 0; i < dy.size(); ++i) sum += y.value()[i] * dy[i];
+    return sum;
+  };
+  for (auto* gate : nn::gates<double>(net)) {
+    loss(true);
+    const Tensor<double> gradient = gates::gradient(context, *gate);
+    for (auto* each : nn::gates<double>(net)) each->clear_gradient();
+    for (Index i = 0; i < gate->size(); i += 5) {
+      const double h = 1e-6, theta = gate->theta[i];
+      gate->theta[i] = theta + h;
+      const double above = loss(false);
+      gate->theta[i] = theta - h;
+      const double below = loss(false);
+      gate->theta[i] = theta;
+      // Second-order differences of h = 1e-6: 1e-10 of rounding, 1e-12 of curvature; a kink of the ReLU in between is not met.
+      CHECK(gradient[i] == doctest::Approx((above - below) / (2 * h)).epsilon(1e-6).scale(1));
+    }
+  }
+}
+
+TEST_CASE("conv2d layer: a ticket holds masks and weights in torchvision's order") {
+  nn::Init init{.seed = 9, .gates = {.start_deviation = 0.5}};
+  Network<nn::Gated> net(init), other(init);
+  const ticket::Ticket ticket = ticket::make_ticket(net);
+  CHECK(ticket.layers[0].shape == Shape{4, 3, 3, 3});
+  CHECK(ticket.layers[1].shape == Shape{6, 2, 3, 3});
+  const Bits mask = gates::mask(net.conv2.weight.gate);
+  for (Index o = 0; o < 6; ++o) {
+    for (Index p = 0; p < 9; ++p) {
+      for (Index i = 0; i < 2; ++i) CHECK(ticket.layers[1].mask[(o * 2 + i) * 9 + p] == mask[(o * 9 + p) * 2 + i]);
+    }
+  }
+  ticket::apply_ticket(ticket, other);
+  for (std::size_t g = 0; g < 3; ++g) CHECK(gates::mask(*nn::gates(other)[g]) == gates::mask(*nn::gates(net)[g]));
+}
+
+TEST_CASE("conv2d layer: running moments are part of the state") {
+  nn::Init init{.seed = 9};
+  Network<nn::Gated> net(init), other(init);
+  Context context(1);
+  {
+    Tape<float> tape(context);
+    net(tape.input(random_tensor<float>({4, 6, 6, 3}, 1).view()));
+  }
+  CHECK(net.bn1.moments.mean[0] != 0);
+  Writer writer;
+  nn::write_state(writer, net);
+  Reader reader(writer.written(), "state");
+  nn::read_state(reader, other);
+  reader.expect_end();
+  CHECK(same_bits(other.bn1.moments.mean, net.bn1.moments.mean));
+  CHECK(same_bits(other.bn2.moments.variance, net.bn2.moments.variance));
+}
+
+TEST_CASE("conv2d layer: collecting moments gives the plain average over batches") {
+  nn::BatchNorm<float> bn("bn", 1);
+  Context context(1);
+  const auto see = [&](float low, float high) {
+    Inference<float> pass(context, {.statistics = Statistics::collect});
+    bn(pass.input(Tensor<float>({2, 1}, {low, high})));
+  };
+  see(100, 200);
+  nn::restart_moments(bn, [&] {
+    see(0, 2);
+    see(4, 6);
+  });
+  CHECK(bn.moments.mean[0] == doctest::Approx(3));
+  CHECK(bn.moments.variance[0] == doctest::Approx(2));  // unbiased: 2 in both
+}
+
+TEST_CASE("conv2d layer: what does not fit") {
+  nn::Init init;
+  CHECK_THROWS_WITH_AS((nn::Conv2d<nn::Frozen>(init, "conv1", 3, 4, 3, {.groups = 2})),
+                       "conv1: expected inputs and outputs that the groups divide and a kernel, got 3, 4, 2 groups and 3",
+                       std::invalid_argument);
+  nn::Conv2d<nn::Frozen> layer(init, "conv1", 3, 4, 3);
+  Context context(1);
+  Inference<float> pass(context);
+  CHECK_THROWS_WITH_AS(layer(pass.input(Tensor<float>({1, 5, 5, 2}))), "conv1: expected x [batch, height, width, 3], got [1, 5, 5, 2]",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(nn::BatchNorm<float>("bn", 0), "batch_norm: expected at least one channel, got 0", std::invalid_argument);
+}
