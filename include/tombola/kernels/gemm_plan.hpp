@@ -38,7 +38,8 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noex
   constexpr Index enough_chunks = 16;               // to keep a few threads busy to the end
   constexpr Index few_tiles = 32;                   // of A: they stay in the second-level cache while panels of B pass by
   constexpr Index small_chunk = Index{1} << 20;     // multiplications not worth dividing any further
-  constexpr Index block_tiles = 8;                  // a chunk that another thread may take over late
+  // Tiles of a chunk: few, so that another thread may take it over late; more where they are packed from lines across k.
+  const Index block_tiles = !direct_a && m >= 4096 ? 32 : 8;
   constexpr Index block_panels = 8;                 // of packed B, 384 terms deep: they stay in the second-level cache
   constexpr Index slice_elements = Index{1} << 20;  // packed at once: they stay in the third-level cache
   GemmPlan plan{};
