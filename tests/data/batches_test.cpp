@@ -283,3 +283,70 @@ TEST_CASE("batches: shifted images") {
   CHECK_THROWS_WITH_AS(data::Batches<double>(images, {.shift = -1}), "batches: expected a shift of 0 to 1024 pixels, got -1",
                        std::invalid_argument);
 }
+
+namespace {
+
+/// One image of 5 x 4 pixels and two channels, all pixels different.
+Images one_image() {
+  Images images{"one", Tensor<std::uint8_t>({1, 5, 4, 2}), Tensor<std::uint8_t>({1}), 1};
+  for (Index i = 0; i < images.pixels.size(); ++i) images.pixels[i] = static_cast<std::uint8_t>(i + 1);
+  return images;
+}
+
+}  // namespace
+
+TEST_CASE("batches: mirrored images") {
+  const Images images = one_image();
+  Batches<double> plain(images, {.size = 1}), alternating(images, {.size = 1, .seed = 3, .flip = data::Flip::alternating}),
+      random(images, {.size = 1, .seed = 3, .flip = data::Flip::random});
+  const auto mirrored = [&](View<const double> x) {  // whether it is, all pixels agreeing
+    const View<const double> original = plain.get(0, 0).x;
+    int as_is = 0, exchanged = 0;
+    for (Index i = 0; i < 40; ++i) {
+      const Index row = i / 8, column = i / 2 % 4, channel = i % 2;
+      as_is += x[i] == original[i];
+      exchanged += x[i] == original[(row * 4 + 3 - column) * 2 + channel];
+    }
+    CHECK(as_is + exchanged == 40);  // no pixel stays where it is in a row of four
+    return exchanged == 40;
+  };
+  const bool first = mirrored(alternating.get(0, 0).x);
+  int times = 0;
+  for (Index epoch = 0; epoch < 200; ++epoch) {
+    CHECK(mirrored(alternating.get(epoch, 0).x) == (first != (epoch % 2 == 1)));
+    times += mirrored(random.get(epoch, 0).x);
+  }
+  CHECK(std::abs(times - 100) < 35);  // five standard deviations
+}
+
+TEST_CASE("batches: images that move mirror their edge") {
+  const Images images = one_image();
+  Batches<double> plain(images, {.size = 1}), moved(images, {.size = 1, .seed = 3, .shift = 2, .reflect = true});
+  const View<const double> original = plain.get(0, 0).x;
+  for (Index epoch = 0; epoch < 30; ++epoch) {
+    const Stream stream{3, Purpose::augmentation, 0, static_cast<std::uint32_t>(epoch)};
+    const Index down = static_cast<Index>(stream.word(0) % 5) - 2, right = static_cast<Index>(stream.word(1) % 5) - 2;
+    const auto inside = [](Index i, Index size) { return i < 0 ? -i : i >= size ? 2 * size - 2 - i : i; };
+    const View<const double> x = moved.get(epoch, 0).x;
+    for (Index i = 0; i < 40; ++i) {
+      const Index row = inside(i / 8 - down, 5), column = inside(i / 2 % 4 - right, 4);
+      CHECK(x[i] == original[(row * 4 + column) * 2 + i % 2]);
+    }
+  }
+}
+
+TEST_CASE("batches: a square cut out of images") {
+  const Images images = one_image();
+  Batches<double> cut(images, {.size = 1, .seed = 3, .cutout = 3});
+  for (Index epoch = 0; epoch < 30; ++epoch) {
+    const Stream stream{3, Purpose::augmentation, 2, static_cast<std::uint32_t>(epoch)};
+    const Index centre_row = static_cast<Index>(stream.word(0) % 5), centre_column = static_cast<Index>(stream.word(1) % 4);
+    const View<const double> x = cut.get(epoch, 0).x;
+    for (Index i = 0; i < 40; ++i) {
+      const bool gone = std::abs(i / 8 - centre_row) <= 1 && std::abs(i / 2 % 4 - centre_column) <= 1;
+      CHECK((x[i] == 0) == gone);
+    }
+  }
+  CHECK_THROWS_WITH_AS(Batches<double>(images, {.cutout = -1}), "batches: expected a cutout of 0 to 1024 pixels, got -1",
+                       std::invalid_argument);
+}

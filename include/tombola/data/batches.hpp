@@ -14,11 +14,18 @@
 
 namespace tombola::inline TOMBOLA_ISA::data {
 
+/// Which images are mirrored: each with probability 1/2 in every epoch, or each in every other epoch, beginning at random.
+/// Source of the latter: Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv 2404.00498.
+enum class Flip : std::uint8_t { none, random, alternating };
+
 struct BatchOptions {
   Index size = 128;            ///< images in a batch; the last one of an epoch has what is left
   std::uint64_t seed = 1;      ///< of the order
   bool shuffle = true;         ///< false: every epoch in the order of the data set
   Index shift = 0;             ///< moves each image by up to this many pixels up or down and left or right (augmentation)
+  bool reflect = false;        ///< what moves in is the image mirrored at its edge, not black
+  Flip flip = Flip::none;      ///< exchanges left and right of some images
+  Index cutout = 0;            ///< sets a square of this side, around any pixel, to the mean
   Statistics statistics = {};  ///< what pixels are normalised by; the default leaves them from 0 to 1
   const Threads* threads = nullptr;  ///< that share the work, borrowed; null: the caller alone
 };
@@ -39,7 +46,9 @@ struct Batch {
 /// once to T. Epoch e takes the images in the order `permutation({seed, Purpose::order, 0, e}, count)`: batch b of
 /// epoch e is a function of the options alone, whatever was asked for before, so a run resumes anywhere.
 /// With `shift` s, image i of epoch e moves down by w0 mod (2 s + 1) - s and right by w1 mod (2 s + 1) - s pixels, w0 and w1 being
-/// words 2 i and 2 i + 1 of {seed, Purpose::augmentation, 0, e}; what moves in is pixel 0, what moves out is lost.
+/// words 2 i and 2 i + 1 of {seed, Purpose::augmentation, 0, e}; what moves in is pixel 0, what moves out is lost. Before, it is
+/// mirrored if word i of stream 1 of e (`alternating`: of epoch 0, plus e) is odd; a cut square lies around pixel (w0 mod height,
+/// w1 mod width) of words 2 i and 2 i + 1 of stream 2.
 ///
 ///     for (const auto batch : batches.epoch(e)) step(batch.rows(), batch.labels);
 ///
@@ -59,6 +68,7 @@ class Batches {
     require(options.size >= 1, "batches: expected at least 1 image a batch, got ", options.size);
     require(options.shift >= 0 && options.shift <= 1024, "batches: expected a shift of 0 to 1024 pixels, got ",
             options.shift);
+    require(options.cutout >= 0 && options.cutout <= 1024, "batches: expected a cutout of 0 to 1024 pixels, got ", options.cutout);
   }
   explicit Batches(const Images&& images, const BatchOptions& options = {}) = delete;  // they would be gone
 
@@ -103,10 +113,10 @@ class Batches {
       for (Index i = range.first; i < range.last; ++i) {
         const Index from = options_.shuffle ? Index{order_[static_cast<std::size_t>(first + i)]} : first + i;
         labels[i] = images_->labels[from];
-        if (options_.shift == 0) {
+        if (options_.shift == 0 && options_.flip == Flip::none && options_.cutout == 0) {
           normalise(images_->pixels.data() + from * features, x.data() + i * features, features);
         } else {
-          normalise_shifted(epoch, from, x.data() + i * features);
+          normalise_changed(change(epoch, from), from, x.data() + i * features);
         }
       }
     });
@@ -147,20 +157,59 @@ class Batches {
     }
   }
 
-  void normalise_shifted(Index epoch, Index image, T* x) const noexcept {
+  /// How one image is changed in one epoch.
+  struct Change {
+    Index down = 0, right = 0;      ///< moved by
+    bool mirrored = false;          ///< left and right exchanged, before it is moved
+    Range cut_rows{0, 0}, cut_columns{0, 0};  ///< of the result, set to 0 (the mean)
+  };
+
+  Change change(Index epoch, Index image) const noexcept {
     const Shape& all = images_->pixels.shape();
-    const Index height = all[1], width = all[2], channels = all[3], reach = 2 * options_.shift + 1;
-    const Stream stream{options_.seed, Purpose::augmentation, 0, static_cast<std::uint32_t>(epoch)};
-    const auto move = [&](std::uint64_t word) { return static_cast<Index>(stream.word(word)) % reach - options_.shift; };
-    const Index down = move(2 * static_cast<std::uint64_t>(image)), right = move(2 * static_cast<std::uint64_t>(image) + 1);
+    const auto word = [&](std::uint32_t what, Index at_epoch, Index number) {
+      const Stream stream{options_.seed, Purpose::augmentation, what, static_cast<std::uint32_t>(at_epoch)};
+      return static_cast<Index>(stream.word(static_cast<std::uint64_t>(number)));
+    };
+    Change made;
+    if (options_.shift > 0) {
+      const Index reach = 2 * options_.shift + 1;
+      made.down = word(0, epoch, 2 * image) % reach - options_.shift;
+      made.right = word(0, epoch, 2 * image + 1) % reach - options_.shift;
+    }
+    if (options_.flip == Flip::random) made.mirrored = word(1, epoch, image) % 2 != 0;
+    if (options_.flip == Flip::alternating) made.mirrored = (word(1, 0, image) + epoch) % 2 != 0;
+    if (options_.cutout > 0) {
+      const auto part = [this](Index centre, Index size) {
+        const Index first = centre - options_.cutout / 2;
+        return Range{std::max<Index>(0, first), std::min(size, first + options_.cutout)};
+      };
+      made.cut_rows = part(word(2, epoch, 2 * image) % all[1], all[1]);
+      made.cut_columns = part(word(2, epoch, 2 * image + 1) % all[2], all[2]);
+    }
+    return made;
+  }
+
+  /// Where a pixel outside of [0, size) comes from: -1 is black.
+  Index source(Index i, Index size) const noexcept {
+    if (i >= 0 && i < size) return i;
+    if (!options_.reflect) return -1;
+    return std::clamp<Index>(i < 0 ? -i : 2 * size - 2 - i, 0, size - 1);
+  }
+
+  void normalise_changed(const Change& change, Index image, T* x) const noexcept {
+    const Shape& all = images_->pixels.shape();
+    const Index height = all[1], width = all[2], channels = all[3];
     const std::uint8_t* pixels = images_->pixels.data() + image * height * width * channels;
+    const auto in = [](const Range& range, Index i) { return i >= range.first && i < range.last; };
     for (Index row = 0; row < height; ++row) {
-      for (Index column = 0; column < width; ++column) {
-        const Index r = row - down, c = column - right;
-        const bool inside = r >= 0 && r < height && c >= 0 && c < width;
+      const Index r = source(row - change.down, height);
+      for (Index column = 0; column < width; ++column, x += channels) {
+        Index c = source(column - change.right, width);
+        if (change.mirrored && c >= 0) c = width - 1 - c;
+        const bool cut = in(change.cut_rows, row) && in(change.cut_columns, column);
         for (Index channel = 0; channel < channels; ++channel) {
-          const std::uint8_t pixel = inside ? pixels[(r * width + c) * channels + channel] : std::uint8_t{0};
-          x[(row * width + column) * channels + channel] = table_[static_cast<std::size_t>(256 * channel + pixel)];
+          const std::uint8_t pixel = r >= 0 && c >= 0 ? pixels[(r * width + c) * channels + channel] : std::uint8_t{0};
+          x[channel] = cut ? T(0) : table_[static_cast<std::size_t>(256 * channel + pixel)];
         }
       }
     }

@@ -24,6 +24,10 @@ struct Images {
   Index features() const noexcept { return count() == 0 ? 0 : pixels.size() / count(); }
 };
 
+struct TrainAndTest {
+  Images train, test;
+};
+
 /// A copy of images [first, last). Throws `std::invalid_argument` unless 0 <= first <= last <= count.
 inline Images subset(const Images& images, Index first, Index last, std::string name) {
   return {std::move(name), Tensor<std::uint8_t>::copy_of(images.pixels.view().slice(first, last)),

@@ -13,10 +13,6 @@
 
 namespace tombola::inline TOMBOLA_ISA::data {
 
-struct TrainAndTest {
-  Images train, test;
-};
-
 namespace detail {
 
 /// "folder/train-images-idx3-ubyte" in whichever of its four spellings is there.
