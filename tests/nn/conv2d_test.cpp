@@ -119,6 +119,26 @@ TEST_CASE("conv2d layer: a ticket holds masks and weights in torchvision's order
   for (std::size_t g = 0; g < 3; ++g) CHECK(gates::mask(*nn::gates(other)[g]) == gates::mask(*nn::gates(net)[g]));
 }
 
+TEST_CASE("conv2d layer: a ticket holds running moments in 16 bits") {
+  nn::Init init{.seed = 9};
+  Network<nn::Gated> net(init), other(init);
+  for (Index c = 0; c < 4; ++c) net.bn1.moments.mean[c] = 1 + static_cast<float>(c) / 128;  // 8 bits hold even c / 128 only
+  ticket::Ticket ticket = ticket::make_ticket(net);
+  REQUIRE(ticket.statistics.size() == 4);
+  CHECK(ticket.statistics[0].name == "bn1.running_mean");
+  CHECK(ticket.statistics[3].name == "bn2.running_var");
+  ticket::apply_ticket(ticket, other);
+  const float rounded[] = {1, 1 + 1.0f / 128, 1 + 2.0f / 128, 1 + 3.0f / 128};
+  for (Index c = 0; c < 4; ++c) CHECK(other.bn1.moments.mean[c] == rounded[c]);
+  net.bn1.moments.mean[1] = 1 + 3.0f / 256;  // between two: the even one
+  ticket::round_moments(net);
+  CHECK(net.bn1.moments.mean[1] == 1 + 2.0f / 128);
+  ticket::apply_ticket(ticket::make_ticket(net), other);
+  CHECK(same_bits(other.bn1.moments.mean, net.bn1.moments.mean));
+  ticket.statistics.pop_back();
+  CHECK_THROWS_WITH_AS(ticket::apply_ticket(ticket, other), "ticket: expected statistics bn2.running_var, got none", std::invalid_argument);
+}
+
 TEST_CASE("conv2d layer: running moments are part of the state") {
   nn::Init init{.seed = 9};
   Network<nn::Gated> net(init), other(init);
@@ -141,7 +161,7 @@ TEST_CASE("conv2d layer: collecting moments gives the plain average over batches
   nn::BatchNorm<float> bn("bn", 1);
   Context context(1);
   const auto see = [&](float low, float high) {
-    Inference<float> pass(context, {.statistics = Statistics::collect});
+    Inference<float> pass(context, {.normalisation = Normalisation::collect});
     bn(pass.input(Tensor<float>({2, 1}, {low, high})));
   };
   see(100, 200);

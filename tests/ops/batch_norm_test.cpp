@@ -59,7 +59,7 @@ TEST_CASE("batch_norm: by hand") {
     close(running.mean, {0.4, 2});  // unchanged
   }
   {
-    Inference<float> pass(context, {.statistics = Statistics::collect});
+    Inference<float> pass(context, {.normalisation = Normalisation::collect});
     batch_norm(pass.input(x.view()), running);
     close(running.mean, {4, 20});
     batch_norm(pass.input(Tensor<float>({1, 2}, {0, 0})), running);
@@ -101,7 +101,7 @@ TEST_CASE("batch_norm: running moments are constants of the gradient") {
   Context context(1);
   RunningMoments<double> running("bn", 3);
   for (Index c = 0; c < 3; ++c) running.variance[c] = 0.5 + static_cast<double>(c);
-  Tape<double> tape(context, {.statistics = Statistics::running});
+  Tape<double> tape(context, {.normalisation = Normalisation::running});
   const auto x = random_tensor<double>({4, 3}, 1), dy = random_tensor<double>({4, 3}, 2);
   const Var<double> v = tape.variable(x);
   tape.backward(batch_norm(v, running), dy);
@@ -126,7 +126,7 @@ TEST_CASE("batch_norm: the moments of numbers far from zero") {
   RunningMoments<float> running("bn", 1);
   auto x = Tensor<float>::uninitialized({100000, 1});
   for (Index i = 0; i < x.size(); ++i) x[i] = 10000 + static_cast<float>(i % 3 - 1);
-  Inference<float> pass(context, {.statistics = Statistics::collect});
+  Inference<float> pass(context, {.normalisation = Normalisation::collect});
   batch_norm(pass.input(x.view()), running);
   CHECK(running.mean[0] == doctest::Approx(10000).epsilon(1e-6));
   CHECK(running.variance[0] == doctest::Approx(2.0 / 3).epsilon(1e-3));

@@ -22,14 +22,14 @@ class Pass;
 
 /// Which mean and variance normalisation layers use. Those of the `batch` enter the running ones with a momentum; `running`: what
 /// was seen before; `collect`: those of the batch, of which the running ones become the plain average.
-enum class Statistics : std::uint8_t { batch, running, collect };
+enum class Normalisation : std::uint8_t { batch, running, collect };
 
 /// How a pass reads gates and normalises, and which noise it draws. Nothing of this is kept inside layers.
 struct PassOptions {
   std::optional<Reading> gates = std::nullopt;  ///< by default a Tape samples them, and Inference reads them as binary
   std::uint64_t seed = 0;  ///< of the noise
   std::uint32_t step = 0;  ///< draws are a function of (seed, layer, step) alone
-  std::optional<Statistics> statistics = std::nullopt;  ///< by default `batch` in a Tape, `running` in Inference
+  std::optional<Normalisation> normalisation = std::nullopt;  ///< by default `batch` in a Tape, `running` in Inference
   bool checks_finite = false;  ///< layers throw `std::runtime_error` at their first output that is not finite
 };
 
@@ -115,7 +115,7 @@ class Pass {
   /// The options, with the reading that they left open.
   const PassOptions& options() const noexcept { return options_; }
   Reading reading() const noexcept { return *options_.gates; }
-  Statistics statistics() const noexcept { return *options_.statistics; }
+  Normalisation normalisation() const noexcept { return *options_.normalisation; }
   /// Whether a backward pass may follow.
   bool records() const noexcept { return records_; }
 
@@ -212,7 +212,7 @@ class Pass {
         records_(records),
         arena_(context.pool()) {
     if (!options_.gates) options_.gates = records ? Reading::sampled : Reading::binary;
-    if (!options_.statistics) options_.statistics = records ? Statistics::batch : Statistics::running;
+    if (!options_.normalisation) options_.normalisation = records ? Normalisation::batch : Normalisation::running;
   }
   ~Pass() {
     for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) (*node)->~Node();

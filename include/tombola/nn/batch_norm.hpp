@@ -38,7 +38,7 @@ struct BatchNorm {
   }
 };
 
-/// Calls `collect()`, which runs the model over images with `Statistics::collect`, after forgetting what the running moments hold: they
+/// Calls `collect()`, which runs the model over images with `Normalisation::collect`, after forgetting what the running moments hold: they
 /// become the plain averages over these batches.
 template <class T = float, class Model, class Collect>
 void restart_moments(Model& model, const Collect& collect) {

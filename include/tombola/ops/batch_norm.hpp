@@ -14,7 +14,7 @@ template <class T>
 struct RunningMoments {
   std::string name;
   Tensor<T> mean, variance;   ///< [channels]; 0 and 1 at first
-  std::uint64_t batches = 0;  ///< how many batches `Statistics::collect` has averaged
+  std::uint64_t batches = 0;  ///< how many batches `Normalisation::collect` has averaged
 
   RunningMoments(std::string its_name, Index channels)
       : name(std::move(its_name)),
@@ -44,7 +44,7 @@ void update_moments(RunningMoments<T>& running, View<const T> mean, View<const T
 }  // namespace detail
 
 /// y[r, c] = (x[r, c] - mean[c]) / sqrt(variance[c] + epsilon) weight[c] + bias[c], then max(0, y) if `relu`.
-/// x [..., channels]; weight, bias [channels], or neither. By the pass's `statistics`, mean and variance are those of the batch, which
+/// x [..., channels]; weight, bias [channels], or neither. By the pass's `normalisation`, mean and variance are those of the batch, which
 /// then enter the running moments (`batch` with the momentum, `collect` as an equal average over batches), or the running ones.
 /// dx is 0 where the ReLU is closed, with the convention that it is at y = 0. Borrows the moments as long as the pass.
 /// Throws `std::invalid_argument` if shapes do not fit, for a batch without rows, or for values of two passes.
@@ -64,16 +64,16 @@ Var<T> batch_norm(const Var<T>& x, RunningMoments<T>& running, const BatchNormOp
   }
   Pass<T>& pass = x.pass();
   const Index rows = x.shape().rows();
-  const Statistics statistics = pass.statistics();
+  const Normalisation normalisation = pass.normalisation();
   const Var<T> mean = pass.result({channels}, false), inverse = pass.result({channels}, false);
   const Var<T> scale = pass.result({channels}, false), shift = pass.result({channels}, false);
   T *m = mean.node()->output(), *v = inverse.node()->output();
-  if (statistics == Statistics::running) {
+  if (normalisation == Normalisation::running) {
     std::copy_n(running.mean.data(), channels, m);
     std::copy_n(running.variance.data(), channels, v);
   } else {
     kernels::column_moments(pass.threads(), pass.context().workspace(), rows, channels, x.value().data(), m, v);
-    const bool collects = statistics == Statistics::collect;
+    const bool collects = normalisation == Normalisation::collect;
     if (collects) ++running.batches;
     detail::update_moments(running, mean.value(), inverse.value(), rows,
                            collects ? 1.0 / static_cast<double>(running.batches) : options.momentum);
@@ -88,7 +88,7 @@ Var<T> batch_norm(const Var<T>& x, RunningMoments<T>& running, const BatchNormOp
                            y.node()->output());
   pass.backward_step(y, [x = x.node(), y = y.node(), mean = mean.node(), inverse = inverse.node(), scale = scale.node(), shift = shift.node(),
                          weight = weight.node(), bias = bias.node(), relu = options.relu,
-                         constant = statistics == Statistics::running](Pass<T>& pass) {
+                         constant = normalisation == Normalisation::running](Pass<T>& pass) {
     const Index channels = mean->size(), rows = x->size() / channels;
     kernels::BatchNormBackward<T> of{x->value.data(),     y->gradient.data(),  mean->value.data(), inverse->value.data(),
                                      scale->value.data(), shift->value.data(), relu,               constant};

@@ -1,0 +1,66 @@
+/// \file
+/// Conv-2, 4, 6 and 8: pairs of convolutions with pooling, then three linear layers.
+#pragma once
+
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "tombola/nn/activation.hpp"
+#include "tombola/nn/conv2d.hpp"
+#include "tombola/nn/linear.hpp"
+#include "tombola/ops/channels_first.hpp"
+#include "tombola/ops/pool.hpp"
+#include "tombola/ops/reshape.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::models {
+
+struct ConvNOptions {
+  int depth = 6;  ///< convolutions: 2, 4, 6 or 8, of 64, 64, 128, 128, ... channels
+  Index size = 32, channels = 3, outputs = 10;  ///< of the images; how many classes
+  nn::Activation activation = {nn::ActivationKind::relu};
+};
+
+/// x -> (conv 3 x 3, activation, conv 3 x 3, activation, pool)... -> fc1 256 -> fc2 256 -> fc3. Without biases and normalisation.
+/// Source: Frankle, Carbin, "The lottery ticket hypothesis", ICLR 2019; Ramanujan et al., CVPR 2020 (8).
+template <template <class> class Source, class T = float>
+struct ConvN {
+  nn::Activation activation;
+  std::vector<nn::Conv2d<Source, T>> convs;
+  std::vector<nn::Linear<Source, T>> layers;
+
+  /// Throws `std::invalid_argument` for another depth, or images that are not halved without a rest.
+  ConvN(nn::Init init, const ConvNOptions& options) : activation(options.activation) {
+    require(options.depth >= 2 && options.depth <= 8 && options.depth % 2 == 0, "conv_n: expected a depth of 2, 4, 6 or 8, got ",
+            options.depth);
+    const Index last = options.size >> options.depth / 2;
+    require(last >= 1 && last << options.depth / 2 == options.size, "conv_n: expected images whose size ", options.depth / 2,
+            " halvings divide, got ", options.size);
+    Index in = options.channels;
+    for (int l = 0; l < options.depth; ++l) {
+      const Index out = Index{64} << l / 2;
+      convs.emplace_back(init, concat("conv", l + 1), in, out, 3, ConvOptions{.padding = {1, 1}});
+      in = out;
+    }
+    const Index widths[] = {in * last * last, 256, 256, options.outputs};
+    for (int l = 0; l < 3; ++l) layers.emplace_back(init, concat("fc", l + 1), widths[l], widths[l + 1]);
+  }
+
+  /// x [batch, size, size, channels] -> logits [batch, outputs].
+  Var<T> operator()(const Var<T>& x) {
+    Var<T> h = x;
+    for (std::size_t l = 0; l < convs.size(); ++l) {
+      h = activation(convs[l](h));
+      if (l % 2 == 1) h = max_pool2d(h);
+    }
+    h = reshape(channels_first(h), {x.shape()[0], layers[0].in});
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      h = layers[l](h);
+      if (l + 1 < layers.size()) h = activation(h);
+    }
+    return h;
+  }
+  auto members() { return std::tie(convs, layers); }
+};
+
+}  // namespace tombola::inline TOMBOLA_ISA::models

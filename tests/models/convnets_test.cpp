@@ -1,0 +1,130 @@
+#include <doctest/doctest.h>
+
+#include <numeric>
+
+#include "support/gates.hpp"
+#include "support/tensors.hpp"
+#include "tombola/models/conv_n.hpp"
+#include "tombola/models/resnet.hpp"
+#include "tombola/ops/cross_entropy.hpp"
+#include "tombola/optim/adam.hpp"
+#include "tombola/ticket/model.hpp"
+
+using namespace tombola;
+using namespace test_support;
+
+namespace {
+
+template <class Model>
+Index weight_count(Model& model) {
+  Index count = 0;
+  nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { count += weight.shape().size(); });
+  return count;
+}
+
+template <class Model>
+std::vector<std::string> weight_names(Model& model) {
+  std::vector<std::string> names;
+  nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { names.push_back(weight.name()); });
+  return names;
+}
+
+/// Cross-entropy of a few steps of a search on random images that all have labels to learn.
+template <class Model>
+std::vector<float> search(Model& model, Index size) {
+  Context context(2);
+  const auto x = random_tensor<float>({8, size, size, 3}, 1);
+  const Tensor<std::int32_t> labels({8}, {0, 1, 2, 3, 4, 5, 6, 7});
+  optim::Adam<float> adam(context, nn::gates(model), {.rate = 0.05});
+  std::vector<float> losses;
+  for (std::uint32_t step = 0; step < 60; ++step) {
+    Tape<float> tape(context, {.seed = 1, .step = step});
+    const auto loss = cross_entropy(model(tape.input(x.view())), labels.view());
+    tape.backward(loss);
+    adam.step();
+    losses.push_back(loss.item());
+  }
+  return losses;
+}
+
+}  // namespace
+
+TEST_CASE("conv_n: shapes and the numbers of weights that edge-popup's networks have") {
+  // Conv-2: 64 3 9 + 64 64 9 + 16384 256 + 256 256 + 256 10, and so on.
+  for (const auto& [depth, weights] : {std::pair<int, Index>{2, 4300992}, {4, 2425024}, {6, 2261184}, {8, 5275840}}) {
+    CAPTURE(depth);
+    models::ConvN<nn::Frozen> model(nn::Init{}, {.depth = depth});
+    CHECK(weight_count(model) == weights);
+    CHECK(model.convs.size() == static_cast<std::size_t>(depth));
+  }
+  models::ConvN<nn::Frozen> model(nn::Init{}, {.depth = 2, .size = 8});
+  Context context(1);
+  Inference<float> pass(context);
+  CHECK(model(pass.input(random_tensor<float>({3, 8, 8, 3}, 1).view())).shape() == Shape{3, 10});
+  CHECK_THROWS_WITH_AS((models::ConvN<nn::Frozen>(nn::Init{}, {.depth = 3})), "conv_n: expected a depth of 2, 4, 6 or 8, got 3",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS((models::ConvN<nn::Frozen>(nn::Init{}, {.depth = 6, .size = 20})),
+                       "conv_n: expected images whose size 3 halvings divide, got 20", std::invalid_argument);
+}
+
+TEST_CASE("resnet: the numbers of weights and the names are torchvision's, without biases and normalisation") {
+  const auto count = [](models::ResNetOptions options) {
+    options.stem = models::Stem::imagenet;
+    options.outputs = 1000;
+    models::ResNet<nn::Frozen> model(nn::Init{.weights = WeightInit::signed_constant}, options);
+    return weight_count(model);
+  };
+  CHECK(count(models::resnet18()) == 11689512 - 9600 - 1000);
+  CHECK(count(models::resnet34()) == 21797672 - 17024 - 1000);
+  CHECK(count(models::resnet50()) == 25557032 - 53120 - 1000);
+  CHECK(count(models::wide_resnet50_2()) == 68883240 - 68224 - 1000);
+  models::ResNetOptions small = models::resnet50();
+  small.width = 0.125;
+  models::ResNet<nn::Frozen> model(nn::Init{}, small);
+  const auto names = weight_names(model);
+  CHECK(names.size() == 1 + 16 * 3 + 4 + 1);
+  CHECK(names[0] == "conv1.weight");
+  CHECK(names[1] == "layer1.0.conv1.weight");
+  CHECK(names[4] == "layer1.0.downsample.0.weight");
+  CHECK(names[5] == "layer1.1.conv1.weight");
+  CHECK(names.back() == "fc.weight");
+}
+
+TEST_CASE("resnet: both stems, and what leaves no channels") {
+  Context context(1);
+  for (const auto stem : {models::Stem::imagenet, models::Stem::cifar}) {
+    for (models::ResNetOptions options : {models::resnet18(), models::resnet50(), models::wide_resnet50_2()}) {
+      options.stem = stem;
+      options.width = 1.0 / 16;
+      models::ResNet<nn::Frozen> model(nn::Init{}, options);
+      Tape<float> tape(context);
+      CHECK(model(tape.input(random_tensor<float>({2, 32, 32, 3}, 1).view())).shape() == Shape{2, 10});
+    }
+  }
+  CHECK_THROWS_WITH_AS((models::ResNet<nn::Frozen>(nn::Init{}, {.width = 0.001})), "resnet: expected a width that leaves channels, got 0.001",
+                       std::invalid_argument);
+}
+
+TEST_CASE("convolutional networks: the loss of a search falls, and a ticket gives the same network again") {
+  const auto check = [](auto& model, auto& again, Index size) {
+    const auto losses = search(model, size);
+    // Each step draws its gates anew, so the loss of one step says little.
+    const auto mean = [](auto first, auto last) { return std::accumulate(first, last, 0.0f) / static_cast<float>(last - first); };
+    CHECK(mean(losses.end() - 10, losses.end()) < 0.7f * mean(losses.begin(), losses.begin() + 10));
+    for (auto* gate : nn::gates(model)) CHECK(gate->theta.size() == gate->shape().size());
+    ticket::round_moments(model);
+    ticket::apply_ticket(ticket::decode(ticket::encode(ticket::make_ticket(model)), "ticket"), again);
+    Context context(1);
+    Inference<float> pass(context);
+    const auto x = random_tensor<float>({4, size, size, 3}, 5);
+    CHECK(same_bits<float>(model(pass.input(x.view())).value(), again(pass.input(x.view())).value()));
+  };
+  const nn::Init init{.seed = 4, .rescale = Rescale::layer};
+  const models::ConvNOptions conv{.depth = 2, .size = 8};
+  models::ConvN<nn::Gated> conv_a(init, conv), conv_b(init, conv);
+  check(conv_a, conv_b, 8);
+  models::ResNetOptions residual = models::resnet18();
+  residual.width = 0.125;
+  models::ResNet<nn::Gated> residual_a(init, residual), residual_b(init, residual);
+  check(residual_a, residual_b, 16);
+}
