@@ -61,7 +61,7 @@ const Kernel kernels_to_run[] = {
      }},
     {"sum_of_rows", 1,
      [](const Threads& threads, Arrays& a) {
-       kernels::reduce_rows(threads, a.rows(), columns, [](const auto& v) { return v; }, 0.0f, a.v.data(),
+       kernels::reduce_rows(threads, a.scratch, a.rows(), columns, [](const auto& v) { return v; }, 0.0f, a.v.data(),
                                    static_cast<const float*>(a.x.data()));
      }},
     {"softmax", 2,

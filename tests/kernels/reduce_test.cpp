@@ -58,7 +58,8 @@ TEST_CASE_TEMPLATE_APPLY(chunks, test::OnEach);
 
 TEST_CASE_TEMPLATE_DEFINE("reduce_rows and reduce_columns", Kind, matrix) {
   using T = typename Kind::T;
-  const auto check = [](Index rows, Index columns) {
+  Workspace scratch;
+  const auto check = [&scratch](Index rows, Index columns) {
     CAPTURE(rows);
     CAPTURE(columns);
     const auto x = test::uniform<T>(rows * columns, -1, 1, 1), y = test::uniform<T>(rows * columns, -1, 1, 2);
@@ -71,8 +72,8 @@ TEST_CASE_TEMPLATE_DEFINE("reduce_rows and reduce_columns", Kind, matrix) {
       }
     }
     test::Guarded<T> written(columns, std::numeric_limits<T>::quiet_NaN()), added(columns, T(0.5)), across(rows);
-    kernels::reduce_rows<T, typename Kind::Arch>(1, rows, columns, product, T(0), written.data(), x.data(), y.data());
-    kernels::reduce_rows<T, typename Kind::Arch>(1, rows, columns, product, T(1), added.data(), x.data(), y.data());
+    kernels::reduce_rows<T, typename Kind::Arch>(1, scratch, rows, columns, product, T(0), written.data(), x.data(), y.data());
+    kernels::reduce_rows<T, typename Kind::Arch>(1, scratch, rows, columns, product, T(1), added.data(), x.data(), y.data());
     kernels::reduce_columns<T, typename Kind::Arch>(1, rows, columns, product, across.data(), x.data(), y.data());
     CHECK((written.intact() && added.intact() && across.intact()));
     Index wrong = 0;
@@ -86,7 +87,7 @@ TEST_CASE_TEMPLATE_DEFINE("reduce_rows and reduce_columns", Kind, matrix) {
     CHECK(wrong == 0);
     for (const int threads : test::thread_counts) {
       test::Guarded<T> rows_again(columns), columns_again(rows);
-      kernels::reduce_rows<T, typename Kind::Arch>(threads, rows, columns, product, T(0), rows_again.data(), x.data(),
+      kernels::reduce_rows<T, typename Kind::Arch>(threads, scratch, rows, columns, product, T(0), rows_again.data(), x.data(),
                                                    y.data());
       kernels::reduce_columns<T, typename Kind::Arch>(threads, rows, columns, product, columns_again.data(), x.data(),
                                                       y.data());
@@ -106,13 +107,14 @@ TEST_CASE_TEMPLATE_APPLY(matrix, test::OnEach);
 
 TEST_CASE_TEMPLATE_DEFINE("reduce_rows adds rows in order", Kind, order) {
   using T = typename Kind::T;
+  Workspace scratch;
   // 1 + big - big is 0 in this order, 1 in any other that starts with the big ones
   const T big = static_cast<T>(std::ldexp(1.0, std::numeric_limits<T>::digits + 1));
   for (const Index columns : {1, 9, 100}) {
     std::vector<T> x;
     for (const T value : {T(1), big, -big}) x.insert(x.end(), at(columns), value);
     test::Guarded<T> sums(columns);
-    kernels::reduce_rows<T, typename Kind::Arch>(1, 3, columns, same, T(0), sums.data(), x.data());
+    kernels::reduce_rows<T, typename Kind::Arch>(1, scratch, 3, columns, same, T(0), sums.data(), x.data());
     CHECK(sums == test::Guarded<T>(columns, T(0)));
   }
 }

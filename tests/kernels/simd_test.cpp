@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
+
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -221,6 +223,13 @@ TEST_CASE_TEMPLATE_DEFINE("simd: NaN stays NaN", Kind, nan_stays) {
   volatile T unknown = std::numeric_limits<T>::quiet_NaN();
   const T nan = unknown;
   CHECK(std::isnan(one<Kind>([](const V& x) { return simd::exp(x); }, nan)));
+  // also where the NaN carries bits that a shift would move into the exponent
+  using Word = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  for (const Word payload : {Word{0}, Word{1}, Word{0xFF}, Word{0x1FF}}) {
+    const T each = std::bit_cast<T>(std::bit_cast<Word>(nan) | payload);
+    CHECK(std::isnan(one<Kind>([](const V& x) { return simd::exp_nonpositive(x); }, each)));
+    CHECK(std::isnan(one<Kind>([](const V& x) { return simd::exp_nonpositive(x); }, -each)));
+  }
   CHECK(std::isnan(one<Kind>([](const V& x) { return simd::log(x); }, nan)));
   CHECK(std::isnan(one<Kind>([](const V& x) { return simd::log(x); }, T(-1))));
   CHECK(std::isnan(one<Kind>([](const V& x) { return simd::tanh(x); }, nan)));

@@ -7,7 +7,7 @@
 
 #include "tombola/core/memory.hpp"
 #include "tombola/core/parallel.hpp"
-#include "tombola/kernels/simd.hpp"
+#include "tombola/kernels/elementwise.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
@@ -35,21 +35,24 @@ double reduce(const Threads& threads, Workspace& scratch, Index size, const F& f
   return total;
 }
 
-/// sums[c] = sum_r f(x[r, c], ...) + beta sums[c] for arrays [rows, columns]: one sum per column. Rows are added in order.
+/// sums[c] = sum_r f(x[r, c], ...) + beta sums[c] for arrays [rows, columns]: one sum per column. Rows are added in order within
+/// chunks of them, and the chunks' sums in order.
 template <class T, class Arch = simd::Native, class F, class... X>
-void reduce_rows(const Threads& threads, Index rows, Index columns, const F& f, T beta, T* sums, const X*... x) noexcept {
-  constexpr Index lanes = simd::width<T, Arch>;
-  // A chunk is four registers of columns, or more where there are few rows.
-  const Index grain = std::max<Index>(4 * lanes, reduce_grain / std::max<Index>(1, rows) / lanes * lanes);
-  parallel_ranges(threads, columns, grain, [&](Range range) {
-    for (Index c = range.first; c < range.last; c += lanes) {
-      const Index count = std::min(lanes, range.last - c);
-      const auto read = [&](const T* p) {
-        return count == lanes ? simd::load<T, Arch>(p) : simd::load_part<T, Arch>(p, count);
-      };
-      simd::Batch<T, Arch> sum = beta == T(0) ? simd::Batch<T, Arch>(T(0)) : read(sums + c);
-      for (Index r = 0; r < rows; ++r) sum = sum + f(read(x + r * columns + c)...);
-      count == lanes ? simd::store(sums + c, sum) : simd::store_part(sums + c, sum, count);
+void reduce_rows(const Threads& threads, Workspace& scratch, Index rows, Index columns, const F& f, T beta, T* sums, const X*... x) {
+  const Index height = std::max<Index>(1, reduce_grain / std::max<Index>(1, columns)), chunks = (rows + height - 1) / height;
+  T* parts = scratch.take<T>(static_cast<std::size_t>(chunks * columns));
+  parallel_ranges(threads, rows, height, [&](Range range, Index chunk) {
+    detail::for_each_channel_register<T, Arch>(columns, [=, own = f](Index c, const auto& read, const auto& write) {
+      simd::Batch<T, Arch> sum(T(0));
+      for (Index r = range.first; r < range.last; ++r) sum = sum + own(read(x + r * columns + c)...);
+      write(parts + chunk * columns + c, sum);
+    });
+  });
+  parallel_ranges(threads, columns, std::max<Index>(64, reduce_grain / std::max<Index>(1, chunks)), [&](Range range) {
+    for (Index c = range.first; c < range.last; ++c) {
+      T sum = beta == T(0) ? T(0) : sums[c];
+      for (Index chunk = 0; chunk < chunks; ++chunk) sum += parts[chunk * columns + c];
+      sums[c] = sum;
     }
   });
 }

@@ -193,7 +193,7 @@ using xsimd::min;
 using xsimd::select;
 using xsimd::tanh;
 
-/// exp a for a <= 0, error below 1.5 units in the last place; 0 below -87, where the result would be denormal.
+/// exp a for a <= 0, error below 1.5 units in the last place; 0 below -87, where the result would be denormal. NaN stays NaN.
 /// Source: S. Moshier, Cephes Mathematical Library, expf; its polynomial in pairs.
 template <class T, class Arch>
 inline Batch<T, Arch> exp_nonpositive(const Batch<T, Arch>& a) noexcept {
@@ -211,7 +211,7 @@ inline Batch<T, Arch> exp_nonpositive(const Batch<T, Arch>& a) noexcept {
     const Float mantissa = simd::fma(p, f2, f) + Float(1.0f);
     const Int exponent = xsimd::bitwise_cast<Int>(shifted) << 23;
     const Float value = xsimd::bitwise_cast<Float>(xsimd::bitwise_cast<Int>(mantissa) + exponent);
-    return select(a < Float(-87.0f), Float(0.0f), value);
+    return select(a >= Float(-87.0f), value, xsimd::max(Float(0.0f), a));  // of 0 and a NaN the second
   } else {
     return xsimd::exp(a);
   }

@@ -6,8 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tombola/core/parallel.hpp"
-#include "tombola/kernels/simd.hpp"
+#include "tombola/kernels/elementwise.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
@@ -15,26 +14,41 @@ namespace detail {
 
 inline Index softmax_grain(Index columns) noexcept { return std::max<Index>(1, 8192 / std::max<Index>(1, columns)); }
 
-/// p_c = exp(x_c - max x), and their sum; `top` receives max x, NaN if any x is. The padding of the tail counts for nothing.
+/// The largest of x; any number where one is NaN.
 template <class T, class Arch>
-T exponentials(Index columns, const T* x, T* p, T& top) noexcept {
-  using V = simd::Batch<T, Arch>;
+T maximum(Index columns, const T* x) noexcept {
   constexpr Index lanes = simd::width<T, Arch>;
-  top = x[0];
-  for (Index c = 1; c < columns; ++c) top = x[c] > top || std::isnan(x[c]) ? x[c] : top;
-  V sum(T(0));
-  for (Index c = 0; c < columns; c += lanes) {
-    const Index count = std::min(lanes, columns - c);
-    if (count == lanes) {
-      const V e = simd::exp(simd::load<T, Arch>(x + c) - V(top));
-      simd::store(p + c, e);
-      sum = sum + e;
-    } else {
-      simd::store_part(p + c, simd::exp(simd::load_part<T, Arch>(x + c, count) - V(top)), count);
-      sum = sum + simd::load_part<T, Arch>(p + c, count);
-    }
+  T top = x[0];
+  Index c = 0;
+  if (columns >= lanes) {
+    simd::Batch<T, Arch> tops = simd::load<T, Arch>(x);
+    for (c = lanes; c + lanes <= columns; c += lanes) tops = simd::max(tops, simd::load<T, Arch>(x + c));
+    T part[static_cast<std::size_t>(lanes)];
+    simd::store(part, tops);
+    for (const T each : part) top = std::max(top, each);
   }
+  for (; c < columns; ++c) top = std::max(top, x[c]);
+  return top;
+}
+
+/// p_c = exp(x_c - top), and their sum; both NaN where x is. The padding of the tail counts for nothing.
+template <class T, class Arch>
+T exponentials(Index columns, const T* x, T top, T* p) noexcept {
+  using V = simd::Batch<T, Arch>;
+  V sum(T(0));
+  for_each_channel_register<T, Arch>(columns, [&](Index c, const auto& read, const auto& write) {
+    write(p + c, simd::exp_nonpositive(read(x + c) - V(top)));
+    sum = sum + read(p + c);
+  });
   return simd::sum(sum);
+}
+
+/// p_c = p_c / total.
+template <class T, class Arch>
+void divide(Index columns, T* p, T total) noexcept {
+  for_each_channel_register<T, Arch>(columns, [&](Index c, const auto& read, const auto& write) {
+    write(p + c, read(p + c) / simd::Batch<T, Arch>(total));
+  });
 }
 
 }  // namespace detail
@@ -44,9 +58,10 @@ template <class T, class Arch = simd::Native>
 void softmax(const Threads& threads, Index rows, Index columns, const T* x, T* p) noexcept {
   parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {
     for (Index r = range.first; r < range.last; ++r) {
-      T top;
-      const T total = detail::exponentials<T, Arch>(columns, x + r * columns, p + r * columns, top);
-      for (Index c = 0; c < columns; ++c) p[r * columns + c] /= total;
+      const T* row = x + r * columns;
+      const T top = detail::maximum<T, Arch>(columns, row);
+      const T total = detail::exponentials<T, Arch>(columns, row, top, p + r * columns);
+      detail::divide<T, Arch>(columns, p + r * columns, total);
     }
   });
 }
@@ -71,13 +86,11 @@ void cross_entropy(const Threads& threads, Index rows, Index columns, const T* x
   parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {
     for (Index r = range.first; r < range.last; ++r) {
       const T* row = x + r * columns;
-      T top;
-      const T total = detail::exponentials<T, Arch>(columns, row, p + r * columns, top);
+      const T top = detail::maximum<T, Arch>(columns, row);
+      const T total = detail::exponentials<T, Arch>(columns, row, top, p + r * columns);
+      detail::divide<T, Arch>(columns, p + r * columns, total);
       T mean = T(0);  // of x - top: what the logits have in common costs no accuracy
-      for (Index c = 0; c < columns; ++c) {
-        p[r * columns + c] /= total;
-        mean += row[c] - top;
-      }
+      for (Index c = 0; c < columns; ++c) mean += row[c] - top;
       mean /= static_cast<T>(columns);
       const T at_label = row[static_cast<Index>(labels[r])] - top;
       losses[r] = std::log(total) - (T(1) - smoothing) * at_label - (smoothing == T(0) ? T(0) : smoothing * mean);

@@ -28,7 +28,7 @@ Var<T> add_bias(const Var<T>& x, const Var<T>& b) {
     }
     if (b->needs_gradient) {
       const auto db = pass.accumulate(*b);
-      kernels::reduce_rows(pass.threads(), x->shape().rows(), x->shape().last(), same, db.beta, db.into.data(),
+      kernels::reduce_rows(pass.threads(), pass.context().workspace(), x->shape().rows(), x->shape().last(), same, db.beta, db.into.data(),
                            y->gradient.data());
     }
   });

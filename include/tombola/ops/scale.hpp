@@ -41,7 +41,7 @@ Var<T> scale(const Var<T>& x, const Var<T>& s) {
             kernels::reduce<T>(pass.threads(), pass.context().workspace(), x->size(), product, dy, x->value.data());
         ds.into[0] = static_cast<T>(sum) + (ds.beta == T(0) ? T(0) : ds.into[0]);
       } else {
-        kernels::reduce_rows(pass.threads(), x->shape().rows(), x->shape().last(), product, ds.beta, ds.into.data(), dy,
+        kernels::reduce_rows(pass.threads(), pass.context().workspace(), x->shape().rows(), x->shape().last(), product, ds.beta, ds.into.data(), dy,
                              x->value.data());
       }
     }
