@@ -13,36 +13,45 @@ namespace tombola::inline TOMBOLA_ISA::kernels {
 
 namespace detail {
 
-inline Correlation forward_correlation(const ConvShape& s, Index group) noexcept {
-  const Index out_y = s.out_height(), out_x = s.out_width();
-  return {.images = s.batch,
-          .height = s.height,
-          .width = s.width,
-          .channels = s.in,
-          .first = group * s.group_in(),
-          .depth = s.group_in(),
-          .low_y = s.padding_y,
-          .low_x = s.padding_x,
-          .step_y = s.stride_y,
-          .step_x = s.stride_x,
-          .taps_y = s.kernel_y,
-          .taps_x = s.kernel_x,
-          .tap_y = s.dilation_y,
-          .tap_x = s.dilation_x,
-          .out_y = out_y,
-          .out_x = out_x,
-          .columns = s.group_out(),
-          .y_image = out_y * out_x * s.out,
-          .y_line = out_x * s.out,
-          .y_pixel = s.out};
-}
+/// The forward correlation of one group, without taps that read padding alone, and where the weights of its first tap lie.
+struct ForwardCorrelation {
+  Correlation correlation;
+  Index first_weight;
+
+  ForwardCorrelation(const ConvShape& s, Index group) noexcept {
+    const Index out_y = s.out_height(), out_x = s.out_width();
+    const UsedTaps y(out_y, s.stride_y, s.kernel_y, s.dilation_y, s.padding_y, s.height);
+    const UsedTaps x(out_x, s.stride_x, s.kernel_x, s.dilation_x, s.padding_x, s.width);
+    correlation = {.images = s.batch,
+                   .height = s.height,
+                   .width = s.width,
+                   .channels = s.in,
+                   .first = group * s.group_in(),
+                   .depth = s.group_in(),
+                   .low_y = s.padding_y - y.first * s.dilation_y,
+                   .low_x = s.padding_x - x.first * s.dilation_x,
+                   .step_y = s.stride_y,
+                   .step_x = s.stride_x,
+                   .taps_y = y.count,
+                   .taps_x = x.count,
+                   .tap_y = s.dilation_y,
+                   .tap_x = s.dilation_x,
+                   .out_y = out_y,
+                   .out_x = out_x,
+                   .columns = s.group_out(),
+                   .y_image = out_y * out_x * s.out,
+                   .y_line = out_x * s.out,
+                   .y_pixel = s.out};
+    first_weight = group * s.group_out() * s.taps() + (y.first * s.kernel_x + x.first) * s.group_in();
+  }
+};
 
 /// Along one axis, the taps that reach the inputs r, r + stride, r + 2 stride, ...: input r + i stride is reached from output
-/// i + first + t step by tap last - t tap_step, for t in [0, count).
+/// i + first + t step by tap last - t tap_step, for t in [0, count). Taps that no output reaches any of them with are left out.
 struct AxisPhase {
   Index inputs, count, first, step, last, tap_step;
 
-  AxisPhase(Index r, Index size, Index kernel, Index stride, Index padding, Index dilation) noexcept
+  AxisPhase(Index r, Index size, Index kernel, Index stride, Index padding, Index dilation, Index outputs) noexcept
       : inputs((size - r + stride - 1) / stride) {
     const Index common = std::gcd(stride, dilation);
     tap_step = stride / common;
@@ -55,6 +64,11 @@ struct AxisPhase {
         first = (r + padding - tap * dilation) / stride;
       }
     }
+    if (count == 0) return;
+    const UsedTaps used(inputs, 1, count, step, -first, outputs);
+    first += used.first * step;
+    last -= used.first * tap_step;
+    count = used.count;
   }
 };
 
@@ -82,17 +96,18 @@ inline Correlation input_gradient_correlation(const ConvShape& s, Index group, c
           .y_pixel = s.stride_x * s.in};
 }
 
-/// Packs w [columns, terms] of one group, panel by panel.
+/// Packs the taps of one group, panel by panel: tap line p of column o at w[o row + p line].
 template <class T, class Arch>
-void pack_taps(const Threads& threads, const Correlation& c, const T* w, T* packed, T* buffers, Index buffer) noexcept {
-  constexpr Index columns = GemmTile<T, Arch>::columns;
-  const auto by_terms = Matrix<const T>{w, c.columns, c.terms(), c.terms(), 1}.transposed();
-  constexpr Index depth = GemmTile<T, Arch>::depth;
-  const Index panels = divide_up(c.columns, columns), parts = divide_up(c.terms(), depth);
-  parallel_for(threads, panels * parts, [&](Index chunk, int worker) {
-    const Index panel = chunk / parts, k = chunk % parts * depth;
-    const Range lines{panel * columns, std::min(c.columns, (panel + 1) * columns)}, terms{k, std::min(c.terms(), k + depth)};
-    pack_along_k<columns, Arch>(by_terms, lines, terms, packed + (panel * c.terms() + k) * columns, buffers + worker * buffer);
+void pack_taps(const Threads& threads, const Correlation& c, const T* w, Index row, Index line, T* packed) noexcept {
+  constexpr Index columns = GemmTile<T, Arch>::columns, depth = GemmTile<T, Arch>::depth;
+  const Index panels = divide_up(c.columns, columns), terms = c.taps_x * c.depth, parts = divide_up(terms, depth);
+  parallel_for(threads, panels * c.taps_y * parts, [&](Index chunk) {
+    const Index panel = chunk / parts / c.taps_y, p = chunk / parts % c.taps_y, k = chunk % parts * depth;
+    const Matrix<const T> matrix{w + p * line, c.columns, terms, row, 1};
+    const Range lines{panel * columns, std::min(c.columns, (panel + 1) * columns)};
+    T* to = packed + (panel * c.terms() + p * terms + k) * columns;  // also the buffer, which a matrix does not use
+    pack_along_k<columns, Arch>(matrix.transposed(), lines, {k, std::min(terms, k + depth)},
+                                to, to);
   });
 }
 
@@ -108,7 +123,7 @@ void pack_reversed_taps(const Threads& threads, const ConvShape& s, const Correl
     const T* tap = w + ((y.last - p * y.tap_step) * s.kernel_x + x.last - q * x.tap_step) * s.group_in();
     const Matrix<const T> matrix{tap, c.depth, c.columns, s.taps(), 1};
     T* to = packed + (panel * c.terms() + (p * x.count + q) * c.depth) * columns;
-    pack_across_k<columns, Arch>(matrix, across, {0, c.depth}, 1, [](Index) { return Index{0}; }, to, static_cast<T*>(nullptr));
+    pack_across_k<columns, Arch>(matrix, across, {0, c.depth}, 1, [](Index) { return Index{0}; }, to, to);
   });
 }
 
@@ -119,12 +134,12 @@ void pack_reversed_taps(const Threads& threads, const ConvShape& s, const Correl
 template <class T, class Arch = simd::Native>
 void conv(const Threads& threads, Workspace& scratch, const ConvShape& s, const T* x, const T* w, T* y, bool add = false) {
   for (Index group = 0; group < s.groups; ++group) {
-    const Correlation c = detail::forward_correlation(s, group);
+    const detail::ForwardCorrelation forward(s, group);
+    const Correlation& c = forward.correlation;
     const Correlate<T, Arch> correlate(c);
-    constexpr Index buffer = GemmTile<T, Arch>::width * GemmTile<T, Arch>::depth;
-    const Index taps = packed_taps<T, Arch>(c), each = std::max(buffer, correlate.scratch());
-    T* packed = scratch.take<T>(static_cast<std::size_t>(taps + threads.count() * each));
-    detail::pack_taps<T, Arch>(threads, c, w + group * s.group_out() * s.taps(), packed, packed + taps, each);
+    const Index taps = packed_taps<T, Arch>(c);
+    T* packed = scratch.take<T>(static_cast<std::size_t>(taps + threads.count() * correlate.scratch()));
+    detail::pack_taps<T, Arch>(threads, c, w + forward.first_weight, s.taps(), s.kernel_x * s.group_in(), packed);
     correlate.run(threads, x, packed, y + group * s.group_out(), add, packed + taps);
   }
 }
@@ -134,9 +149,9 @@ template <class T, class Arch = simd::Native>
 void conv_input_gradient(const Threads& threads, Workspace& scratch, const ConvShape& s, const T* w, const T* dy, T* dx,
                          bool add = false) {
   for (Index ry = 0; ry < std::min(s.stride_y, s.height); ++ry) {
-    const detail::AxisPhase py(ry, s.height, s.kernel_y, s.stride_y, s.padding_y, s.dilation_y);
+    const detail::AxisPhase py(ry, s.height, s.kernel_y, s.stride_y, s.padding_y, s.dilation_y, s.out_height());
     for (Index rx = 0; rx < std::min(s.stride_x, s.width); ++rx) {
-      const detail::AxisPhase px(rx, s.width, s.kernel_x, s.stride_x, s.padding_x, s.dilation_x);
+      const detail::AxisPhase px(rx, s.width, s.kernel_x, s.stride_x, s.padding_x, s.dilation_x, s.out_width());
       T* first = dx + (ry * s.width + rx) * s.in;
       for (Index group = 0; group < s.groups; ++group) {
         const Correlation c = detail::input_gradient_correlation(s, group, py, px);
@@ -164,9 +179,14 @@ template <class T, class Arch = simd::Native>
 void conv_weight_gradient(const Threads& threads, Workspace& scratch, const ConvShape& s, const T* x, const T* dy, T* dw,
                           bool add = false) {
   for (Index group = 0; group < s.groups; ++group) {
-    const CorrelateGradient<T, Arch> correlate(detail::forward_correlation(s, group));
+    const detail::ForwardCorrelation forward(s, group);
+    const Correlation& c = forward.correlation;
+    T* to = dw + group * s.group_out() * s.taps();
+    const bool all_taps = c.taps_y == s.kernel_y && c.taps_x == s.kernel_x;
+    if (!add && (!all_taps || s.batch == 0)) std::fill_n(to, s.group_out() * s.taps(), T(0));
+    const CorrelateGradient<T, Arch> correlate(c, {s.taps(), s.kernel_x * s.group_in()});
     T* room = scratch.take<T>(static_cast<std::size_t>(correlate.scratch(threads.count())));
-    correlate.run(threads, x, dy + group * s.group_out(), dw + group * s.group_out() * s.taps(), add, room);
+    correlate.run(threads, x, dy + group * s.group_out(), dw + forward.first_weight, add, room);
   }
 }
 

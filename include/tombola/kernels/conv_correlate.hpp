@@ -10,6 +10,21 @@
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
+/// Taps of one axis that some output reads inside of the image: [first, first + count) of `taps`; at least one.
+struct UsedTaps {
+  Index first, count;
+
+  /// Output i < outputs reads with tap t at i step + t tap - low.
+  constexpr UsedTaps(Index outputs, Index step, Index taps, Index tap, Index low, Index size) noexcept : first(0), count(taps) {
+    const auto used = [&](Index t) {  // the first output at or after the image's begin still reads inside of it
+      const Index offset = t * tap - low, i = offset >= 0 ? 0 : divide_up(-offset, step);
+      return i < outputs && i * step + offset < size;
+    };
+    while (count > 1 && !used(first)) ++first, --count;
+    while (count > 1 && !used(first + count - 1)) --count;
+  }
+};
+
 /// y[n, i, j, o] = sum over (p, q, c) of x[n, i step_y + p tap_y - low_y, j step_x + q tap_x - low_x, first + c] w[(p, q, c), o],
 /// zero outside of x.  x [images, height, width, channels], of which `depth` channels from `first` on; o < columns.
 struct Correlation {

@@ -6,15 +6,21 @@
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
-/// dw[o, (p, q, c)] = sum over (n, i, j) of dy[n, i, j, o] x[n, i step_y + p tap_y - low_y, j step_x + q tap_x - low_x, first + c].
+/// Where the gradient of a correlation's taps goes: tap (p, q, c) of column o to dw[o row + p line + q depth + c].
+struct TapPlaces {
+  Index row, line;
+};
+
+/// dw (o, p, q, c) = sum over (n, i, j) of dy[n, i, j, o] x[n, i step_y + p tap_y - low_y, j step_x + q tap_x - low_x, first + c].
 /// Blocks of images are summed apart, in slices whose number depends on the extents alone, and added in order.
 template <class T, class Arch>
 class CorrelateGradient {
   using Tile = GemmTile<T, Arch>;
 
  public:
-  explicit CorrelateGradient(const Correlation& c) noexcept
+  CorrelateGradient(const Correlation& c, const TapPlaces& places) noexcept
       : c_(c),
+        places_(places),
         size_(c, 512),
         // without masked loads, the last register of a line is read whole: past the end of x, if x is read where it lies
         copies_(!c.inside() || (!simd::is_avx512<Arch> && c.depth % Tile::width != 0)),
@@ -27,26 +33,28 @@ class CorrelateGradient {
   /// Elements of scratch memory.
   Index scratch(Index threads) const noexcept { return round_up(sums(), 16) + threads * padded(); }
 
-  /// dw [columns, terms], written or added to.
+  /// dw, written or added to.
   void run(const Threads& threads, const T* x, const T* dy, T* dw, bool add, T* scratch) const noexcept {
     T* padded = scratch + round_up(sums(), 16);
     const Index blocks = size_.count(c_);
-    if (blocks == 0 && !add) std::fill_n(dw, weights(), T(0));
     parallel_for(threads, slices_ * tile_blocks_, [&](Index chunk, int worker) {
       const Index slice = chunk / tile_blocks_;
       const Range tiles = even_part(tiles_, tile_blocks_, chunk % tile_blocks_), part = even_part(blocks, slices_, slice);
       T* to = slices_ == 1 ? dw : scratch + slice * weights();
+      const TapPlaces places = slices_ == 1 ? places_ : TapPlaces{c_.terms(), c_.taps_x * c_.depth};
       for (Index number = part.first; number < part.last; ++number) {
         const auto block = detail::image_block(c_, size_, number, x, copies_, padded + worker * this->padded());
-        add_block(block, tiles, dy, to, number > part.first || (slices_ == 1 && add));
+        add_block(block, tiles, dy, to, places, number > part.first || (slices_ == 1 && add));
       }
     });
     if (slices_ == 1) return;
-    parallel_ranges(threads, weights(), 4096, [&](Range range) {
-      for (Index i = range.first; i < range.last; ++i) {
-        T sum = add ? dw[i] : T(0);
-        for (Index slice = 0; slice < slices_; ++slice) sum += scratch[slice * weights() + i];
-        dw[i] = sum;
+    const Index line = c_.taps_x * c_.depth;
+    parallel_for(threads, c_.columns * c_.taps_y, [&](Index chunk) {
+      T* to = dw + chunk / c_.taps_y * places_.row + chunk % c_.taps_y * places_.line;
+      for (Index i = 0; i < line; ++i) {
+        T sum = add ? to[i] : T(0);
+        for (Index slice = 0; slice < slices_; ++slice) sum += scratch[slice * weights() + chunk * line + i];
+        to[i] = sum;
       }
     });
   }
@@ -56,7 +64,7 @@ class CorrelateGradient {
   Index sums() const noexcept { return slices_ > 1 ? slices_ * weights() : 0; }
   Index padded() const noexcept { return copies_ ? size_.template scratch<T, Arch>(c_) : 0; }
 
-  void add_block(const detail::ImageBlock<T>& block, Range tiles, const T* dy, T* dw, bool add) const noexcept {
+  void add_block(const detail::ImageBlock<T>& block, Range tiles, const T* dy, T* dw, const TapPlaces& places, bool add) const noexcept {
     const Index channels = copies_ ? c_.depth : c_.channels;
     const bool joined = c_.tap_x == 1 && channels == c_.depth;
     const Index width = joined ? c_.taps_x * c_.depth : c_.depth, pieces = joined ? 1 : c_.taps_x;
@@ -74,11 +82,11 @@ class CorrelateGradient {
         for (Index panel = 0; panel < panels; ++panel) {
           const Range columns{panel * Tile::columns, std::min(width, (panel + 1) * Tile::columns)};
           const T* b = block.x + p * c_.tap_y * block.line + q * c_.tap_x * channels + columns.first;
-          const Index term = (p * pieces + q) * width + columns.first;
+          const Index term = p * places.line + q * width + columns.first;
           for (Index tile = tiles.first; tile < tiles.last; ++tile) {
             const Range rows = even_part(c_.columns, tiles_, tile);
             multiply_tile<T, Arch>(rows.size(), columns.size(), axes.along.count, {a + rows.first, axes.along.y},
-                                   {b, axes.along.x}, dw + rows.first * c_.terms() + term, c_.terms(), add, outputs);
+                                   {b, axes.along.x}, dw + rows.first * places.row + term, places.row, add, outputs);
           }
         }
       }
@@ -86,6 +94,7 @@ class CorrelateGradient {
   }
 
   const Correlation c_;
+  const TapPlaces places_;
   const detail::BlockSize size_;
   const bool copies_;
   const Index tiles_;
