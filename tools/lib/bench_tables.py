@@ -4,6 +4,7 @@
 import argparse
 import datetime
 import json
+import math
 import os
 import platform
 import shlex
@@ -47,6 +48,27 @@ def gemm(medians):
                 ["m x n x k", "form", "threads", "GFLOP/s", "share of peak"] + [f"x {peer}" for peer in peers], rows)
 
 
+def conv(medians):
+    rows, logs = [], {}
+    for key, own in medians.items():
+        _, library, layer, direction, threads = key.split("/")
+        if library != "tombola":
+            continue
+        other = medians.get("/".join(["conv", "onednn", layer, direction, threads]))
+        if other:
+            logs.setdefault((direction, threads), []).append(math.log(own["flops"] / other["flops"]))
+        rows.append([layer, direction.replace("_", " "), threads, f"{own['flops'] / 1e9:.0f}", f"{100 * own['share']:.0f}%",
+                     f"{own['flops'] / other['flops']:.2f}" if other else "–"])
+    lines = ["Batch 128. oneDNN in the layouts of its choice, reordering not counted; ours in the network's own layout, packing counted.", ""]
+    lines += table(["layer", "direction", "threads", "GFLOP/s", "share of peak", "x onednn"], rows)
+    if logs:
+        every = [value for values in logs.values() for value in values]
+        lines += ["", f"Geometric mean over oneDNN: {math.exp(sum(every) / len(every)):.2f} (" + ", ".join(
+            f"{direction.replace('_', ' ')} on {threads}: {math.exp(sum(values) / len(values)):.2f}"
+            for (direction, threads), values in sorted(logs.items())) + ")."]
+    return lines
+
+
 def gates(medians):
     rows = []
     for key, own in medians.items():
@@ -72,12 +94,13 @@ def step(medians, torch):
         _, what, threads = key.split("/")
         milliseconds = own["real_time"] / 1e3
         best[what] = min(best.get(what, milliseconds), milliseconds)
-        rows.append([f"Tombola, {what}", threads, f"{milliseconds:.3f}", f"{own['floor']:.2f}"])
+        rows.append([f"Tombola, {what}", threads, f"{milliseconds:.3f}" if milliseconds < 10 else f"{milliseconds:.1f}", f"{own['floor']:.2f}"])
     for what in ("gated", "dense") if torch else ():
         for threads, milliseconds in torch[what].items():
             rows.append([f"PyTorch {torch['version']}, lenet-{what}", threads, f"{milliseconds:.3f}", "-"])
     lines = table(["step, batch 128", "threads", "ms", "times its products at the peak"], rows)
-    lines += ["", f"Gated over dense: {best['lenet-gated'] / best['lenet-dense']:.2f}."]
+    lines += ["", "Gated over dense: " + ", ".join(f"{network} {best[f'{network}-gated'] / best[f'{network}-dense']:.2f}"
+                                                  for network in ("lenet", "conv6")) + "."]
     if torch:
         ratios = {what: min(torch[what].values()) / best[f"lenet-{what}"] for what in ("gated", "dense")}
         lines.append(f"PyTorch's time over ours, each at its best number of threads: gated {ratios['gated']:.1f}, dense "
@@ -92,6 +115,7 @@ def tape(medians):
 
 
 TABLES = {"step": ("Training steps", step), "gates": ("Gates", gates), "gemm": ("Products of matrices", gemm),
+          "conv": ("Convolutions", conv),
           "elementwise": ("Elementwise, reductions, softmax", elementwise), "tape": ("The tape", tape)}
 
 
