@@ -53,8 +53,8 @@ TEST_CASE("conv2d layer: frozen weights are drawn in torchvision's order") {
 
 TEST_CASE("conv2d layer: gates multiply the weights, and rescale") {
   Context context(1);
-  const Tensor<float> x = random_tensor<float>({2, 5, 5, 4}, 1);
-  for (const Rescale rescale : {Rescale::none, Rescale::layer, Rescale::neuron}) {
+  for (const auto& [rescale, side] : {std::pair{Rescale::none, 5}, {Rescale::layer, 5}, {Rescale::layer, 1}, {Rescale::neuron, 5}}) {
+    const Tensor<float> x = random_tensor<float>({2, side, side, 4}, 1);  // many outputs for each weight, and few
     nn::Init init{.seed = 3, .gates = {.start_deviation = 0.5}, .rescale = rescale};
     nn::Conv2d<nn::Gated> layer(init, "conv1", 4, 6, 3, {.padding = {1, 1}});
     const PassOptions options{.gates = Reading::binary};

@@ -38,14 +38,17 @@ struct Conv2d {
   Var<T> operator()(const Var<T>& x) {
     require(x.shape().rank() == 4 && x.shape()[3] == in, name, ": expected x [batch, height, width, ", in, "], got ", x.shape());
     const auto [w, s] = weight(x.pass());
-    Var<T> y = conv2d(x, w, options);
-    if (s) y = scale(y, s);
+    // One factor for all is cheaper on the weights than on the outputs, if there are fewer of them.
+    const bool on_weights = s && s.shape().size() == 1 && w.shape().size() < x.shape().size() / in * out / strides();
+    Var<T> y = conv2d(x, on_weights ? scale(w, s) : w, options);
+    if (s && !on_weights) y = scale(y, s);
     if (x.pass().options().checks_finite) check_finite(name, y);
     return y;
   }
   auto members() { return std::tie(weight); }
 
  private:
+  Index strides() const { return options.stride[0] * options.stride[1]; }
   Shape checked_shape() const {
     require(in >= 1 && out >= 1 && kernel >= 1 && options.groups >= 1 && in % options.groups == 0 && out % options.groups == 0, name,
             ": expected inputs and outputs that the groups divide and a kernel, got ", in, ", ", out, ", ", options.groups, " groups and ",
