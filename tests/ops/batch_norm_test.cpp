@@ -97,6 +97,38 @@ TEST_CASE("batch_norm: gradients against differences") {
   CHECK(check_gradient(context, inputs<double>({7, 5}, false), twice) < 1e-8);
 }
 
+TEST_CASE("batch_norm: a residual is added before the ReLU") {
+  Context context(1);
+  // The residual keeps results away from zero as well: it is small against the rows' distance from their mean.
+  const auto both = [](auto in) {
+    static thread_local std::vector<std::unique_ptr<RunningMoments<double>>> kept;
+    kept.push_back(std::make_unique<RunningMoments<double>>("bn", in[0].shape().last()));
+    return batch_norm(in[0], *kept.back(), {.epsilon = 0.1, .relu = true}, {}, {}, in[1]);
+  };
+  for (const Shape& shape : shapes) {
+    CAPTURE(shape);
+    const auto make = [&] {
+      auto made = inputs<double>(shape, false);
+      made.push_back(random_tensor<double>(shape, 5));
+      for (double& value : made[1]) value /= 16;
+      return made;
+    };
+    const auto all = make();
+    CHECK(check_gradient(context, make(), [&](auto&, auto in) { return both(in); }) < 1e-8);
+    check_inputs_apart(both, all);
+    check_added_gradients(both, all);
+    RunningMoments<double> running("bn", shape.last());
+    Tape<double> tape(context);
+    const Var<double> plain = batch_norm(tape.input(all[0].view()), running, {.epsilon = 0.1});
+    const Tensor<double> fused = run_op(both, all).y;
+    for (Index i = 0; i < fused.size(); ++i) CHECK(fused[i] == doctest::Approx(std::max(0.0, plain.value()[i] + all[1][i])).epsilon(1e-12));
+  }
+  RunningMoments<double> running("bn", 3);
+  Tape<double> tape(context);
+  CHECK_THROWS_WITH_AS(batch_norm(tape.input(Tensor<double>({2, 3})), running, {}, {}, {}, tape.input(Tensor<double>({3, 3}))),
+                       "bn: expected a residual [2, 3], got [3, 3]", std::invalid_argument);
+}
+
 TEST_CASE("batch_norm: running moments are constants of the gradient") {
   Context context(1);
   RunningMoments<double> running("bn", 3);

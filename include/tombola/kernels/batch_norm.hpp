@@ -70,15 +70,17 @@ void column_moments(const Threads& threads, Workspace& scratch, Index rows, Inde
   }
 }
 
-/// y[r, c] = x[r, c] scale[c] + shift[c], or 0 where that is negative if `relu`.
+/// y[r, c] = x[r, c] scale[c] + shift[c] (+ residual[r, c], unless it is null), or 0 where that is negative if `relu`.
 template <class T, class Arch = simd::Native>
-void scale_and_shift(const Threads& threads, Index rows, Index channels, const T* x, const T* scale, const T* shift, bool relu, T* y) noexcept {
+void scale_and_shift(const Threads& threads, Index rows, Index channels, const T* x, const T* scale, const T* shift, const T* residual,
+                     bool relu, T* y) noexcept {
   parallel_ranges(threads, rows, detail::norm_rows(channels), [&](Range range) {
     detail::for_each_channel_register<T, Arch>(channels, [=](Index c, const auto& read, const auto& write) {
       using V = simd::Batch<T, Arch>;
       const V factor = read(scale + c), term = read(shift + c), least(relu ? T(0) : -std::numeric_limits<T>::infinity());
-      for (Index r = range.first; r < range.last; ++r) {
-        write(y + r * channels + c, simd::max(least, simd::fma(read(x + r * channels + c), factor, term)));
+      for (Index at = range.first * channels + c; at < range.last * channels; at += channels) {
+        const V z = simd::fma(read(x + at), factor, term);
+        write(y + at, simd::max(least, residual == nullptr ? z : z + read(residual + at)));
       }
     });
   });
@@ -86,7 +88,7 @@ void scale_and_shift(const Threads& threads, Index rows, Index channels, const T
 
 /// The backward step of y = scale x + shift with scale = weight / sqrt(variance + epsilon), shift = bias - mean scale, where mean and
 /// variance are those of x: with dz = dy where y > 0 or `relu` is false, else 0,
-///   dbias = sum_r dz,  dweight = sum_r dz n,  dx = scale (dz - (dbias + n dweight / 1) / rows),  n = (x - mean) inverse.
+///   dbias = sum_r dz,  dweight = sum_r dz n,  dx = scale (dz - (dbias + n dweight) / rows),  dresidual = dz,  n = (x - mean) inverse.
 /// dx is written, or added to if `add`. Where the moments are constants (`constant`), dx = scale dz. Throws `std::bad_alloc`.
 /// Source: Ioffe, Szegedy, "Batch normalization", ICML 2015, section 3.
 template <class T>
@@ -95,6 +97,9 @@ struct BatchNormBackward {
   const T *mean, *inverse;  ///< inverse = 1 / sqrt(variance + epsilon)
   const T *scale, *shift;
   bool relu = false, constant = false, add = false;
+  const T* y = nullptr;  ///< the result, where it is not a function of x alone: a residual was added
+  T* dresidual = nullptr;
+  bool add_residual = false;  ///< to what is there
 };
 
 template <class T, class Arch = simd::Native>
@@ -106,7 +111,7 @@ void batch_norm_backward(const Threads& threads, Workspace& scratch, Index rows,
   const auto dz = [of](Index at, Index c, const auto& read) {
     const V dy = read(of.dy + at);
     if (!of.relu) return dy;
-    const V y = simd::fma(read(of.x + at), read(of.scale + c), read(of.shift + c));
+    const V y = of.y != nullptr ? read(of.y + at) : simd::fma(read(of.x + at), read(of.scale + c), read(of.shift + c));
     return simd::select(y > V(T(0)), dy, V(T(0)));
   };
   detail::sums_by_chunk<T, Arch>(threads, rows, channels, parts, [of, dz](Index at, Index c, const auto& read, V& sum, V& product) {
@@ -123,7 +128,7 @@ void batch_norm_backward(const Threads& threads, Workspace& scratch, Index rows,
     dbias[c] = static_cast<T>(sum);
     dweight[c] = static_cast<T>(product);
   }
-  if (dx == nullptr) return;
+  if (dx == nullptr && of.dresidual == nullptr) return;
   const T per_row = of.constant ? T(0) : T(1) / static_cast<T>(rows);
   parallel_ranges(threads, rows, detail::norm_rows(channels), [&](Range range) {
     detail::for_each_channel_register<T, Arch>(channels, [=](Index c, const auto& read, const auto& write) {
@@ -131,8 +136,12 @@ void batch_norm_backward(const Threads& threads, Workspace& scratch, Index rows,
       const V common = read(dbias + c) * V(per_row), slope = read(dweight + c) * read(of.inverse + c) * V(per_row);
       for (Index r = range.first; r < range.last; ++r) {
         const Index at = r * channels + c;
-        const V part = factor * (dz(at, c, read) - simd::fma(read(of.x + at) - mean, slope, common));
-        write(dx + at, of.add ? read(dx + at) + part : part);
+        const V g = dz(at, c, read);
+        if (dx != nullptr) {
+          const V part = factor * (g - simd::fma(read(of.x + at) - mean, slope, common));
+          write(dx + at, of.add ? read(dx + at) + part : part);
+        }
+        if (of.dresidual != nullptr) write(of.dresidual + at, of.add_residual ? read(of.dresidual + at) + g : g);
       }
     });
   });

@@ -11,9 +11,7 @@
 #include "tombola/nn/batch_norm.hpp"
 #include "tombola/nn/conv2d.hpp"
 #include "tombola/nn/linear.hpp"
-#include "tombola/ops/arithmetic.hpp"
 #include "tombola/ops/pool.hpp"
-#include "tombola/ops/relu.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::models {
 
@@ -50,8 +48,7 @@ struct ResidualBlock {
       const Index kernel = bottleneck && l != 1 ? 1 : 3, step = l == strided ? stride : 1;
       convs.emplace_back(init, concat(name, ".conv", l + 1), channels[l], channels[l + 1], kernel,
                          ConvOptions{.stride = {step, step}, .padding = {kernel / 2, kernel / 2}});
-      const bool last = l + 2 == channels.size();
-      norms.emplace_back(concat(name, ".bn", l + 1), channels[l + 1], BatchNormOptions{.relu = !last});
+      norms.emplace_back(concat(name, ".bn", l + 1), channels[l + 1], BatchNormOptions{.relu = true});
     }
     if (stride == 1 && channels.front() == channels.back()) return;
     skip_conv.emplace_back(init, name + ".downsample.0", channels.front(), channels.back(), 1, ConvOptions{.stride = {stride, stride}});
@@ -60,8 +57,9 @@ struct ResidualBlock {
 
   Var<T> operator()(const Var<T>& x) {
     Var<T> h = x;
-    for (std::size_t l = 0; l < convs.size(); ++l) h = norms[l](convs[l](h));
-    return relu(h + (skip_conv.empty() ? x : skip_norm[0](skip_conv[0](x))));
+    for (std::size_t l = 0; l + 1 < convs.size(); ++l) h = norms[l](convs[l](h));
+    h = convs.back()(h);
+    return norms.back()(h, skip_conv.empty() ? x : skip_norm[0](skip_conv[0](x)));
   }
   auto members() { return std::tie(convs, norms, skip_conv, skip_norm); }
 };

@@ -12,7 +12,8 @@
 
 namespace tombola::inline TOMBOLA_ISA::nn {
 
-/// y = (x - mean) / sqrt(variance + epsilon) over the last axis, then a ReLU where asked for. No weight and no bias.
+/// y = (x - mean) / sqrt(variance + epsilon) over the last axis, plus a residual where given, then a ReLU where asked for. No weight and
+/// no bias.
 template <class T = float>
 struct BatchNorm {
   RunningMoments<T> moments;
@@ -24,8 +25,8 @@ struct BatchNorm {
         options(how) {}
 
   /// x [..., channels] -> y of the same shape. Throws as `batch_norm` does.
-  Var<T> operator()(const Var<T>& x) {
-    Var<T> y = batch_norm(x, moments, options);
+  Var<T> operator()(const Var<T>& x, const Var<T>& residual = {}) {
+    Var<T> y = batch_norm(x, moments, options, {}, {}, residual);
     if (x.pass().options().checks_finite) check_finite(moments.name, y);
     return y;
   }

@@ -43,15 +43,15 @@ void update_moments(RunningMoments<T>& running, View<const T> mean, View<const T
 
 }  // namespace detail
 
-/// y[r, c] = (x[r, c] - mean[c]) / sqrt(variance[c] + epsilon) weight[c] + bias[c], then max(0, y) if `relu`.
-/// x [..., channels]; weight, bias [channels], or neither. By the pass's `normalisation`, mean and variance are those of the batch, which
+/// y[r, c] = (x[r, c] - mean[c]) / sqrt(variance[c] + epsilon) weight[c] + bias[c] + residual[r, c], then max(0, y) if `relu`.
+/// x [..., channels]; weight, bias [channels], or neither; a residual of the shape of x, or none. By the pass's `normalisation`, mean and variance are those of the batch, which
 /// then enter the running moments (`batch` with the momentum, `collect` as an equal average over batches), or the running ones.
-/// dx is 0 where the ReLU is closed, with the convention that it is at y = 0. Borrows the moments as long as the pass.
+/// Gradients are 0 where the ReLU is closed, with the convention that it is at y = 0. Borrows the moments as long as the pass.
 /// Throws `std::invalid_argument` if shapes do not fit, for a batch without rows, or for values of two passes.
 /// Source: Ioffe, Szegedy, "Batch normalization", ICML 2015.
 template <class T>
 Var<T> batch_norm(const Var<T>& x, RunningMoments<T>& running, const BatchNormOptions& options = {}, const Var<T>& weight = {},
-                  const Var<T>& bias = {}) {
+                  const Var<T>& bias = {}, const Var<T>& residual = {}) {
   const Index channels = running.mean.size();
   require(x.shape().rank() >= 1 && x.shape().last() == channels && x.shape().size() > 0, running.name, ": expected x [..., ", channels,
           "] with at least one row, got ", x.shape());
@@ -61,6 +61,10 @@ Var<T> batch_norm(const Var<T>& x, RunningMoments<T>& running, const BatchNormOp
     require_one_pass("batch_norm", x, bias);
     require(weight.shape() == Shape{channels} && bias.shape() == Shape{channels}, running.name, ": expected weight and bias [", channels,
             "], got ", weight.shape(), " and ", bias.shape());
+  }
+  if (residual) {
+    require_one_pass("batch_norm", x, residual);
+    require(residual.shape() == x.shape(), running.name, ": expected a residual ", x.shape(), ", got ", residual.shape());
   }
   Pass<T>& pass = x.pass();
   const Index rows = x.shape().rows();
@@ -83,11 +87,12 @@ Var<T> batch_norm(const Var<T>& x, RunningMoments<T>& running, const BatchNormOp
     scale.node()->output()[c] = weight ? v[c] * weight.value()[c] : v[c];
     shift.node()->output()[c] = (bias ? bias.value()[c] : T(0)) - m[c] * scale.value()[c];
   }
-  Var<T> y = pass.result(x.shape(), x.needs_gradient() || (weight && (weight.needs_gradient() || bias.needs_gradient())));
-  kernels::scale_and_shift(pass.threads(), rows, channels, x.value().data(), scale.value().data(), shift.value().data(), options.relu,
-                           y.node()->output());
+  const bool affine_learns = weight && (weight.needs_gradient() || bias.needs_gradient());
+  Var<T> y = pass.result(x.shape(), x.needs_gradient() || affine_learns || (residual && residual.needs_gradient()));
+  kernels::scale_and_shift(pass.threads(), rows, channels, x.value().data(), scale.value().data(), shift.value().data(),
+                           residual ? residual.value().data() : nullptr, options.relu, y.node()->output());
   pass.backward_step(y, [x = x.node(), y = y.node(), mean = mean.node(), inverse = inverse.node(), scale = scale.node(), shift = shift.node(),
-                         weight = weight.node(), bias = bias.node(), relu = options.relu,
+                         weight = weight.node(), bias = bias.node(), residual = residual.node(), relu = options.relu,
                          constant = normalisation == Normalisation::running](Pass<T>& pass) {
     const Index channels = mean->size(), rows = x->size() / channels;
     kernels::BatchNormBackward<T> of{x->value.data(),     y->gradient.data(),  mean->value.data(), inverse->value.data(),
@@ -97,6 +102,14 @@ Var<T> batch_norm(const Var<T>& x, RunningMoments<T>& running, const BatchNormOp
       const auto to = pass.accumulate(*x);
       of.add = to.beta != T(0);
       dx = to.into.data();
+    }
+    if (residual != nullptr) {
+      of.y = y->value.data();
+      if (residual->needs_gradient) {
+        const auto to = pass.accumulate(*residual);
+        of.add_residual = to.beta != T(0);
+        of.dresidual = to.into.data();
+      }
     }
     Tensor<T> sums = pass.buffer({2, channels});
     kernels::batch_norm_backward(pass.threads(), pass.context().workspace(), rows, channels, of, dx, sums.data(), sums.data() + channels);
