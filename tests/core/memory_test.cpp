@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <vector>
 
-// Only blocks ask for aligned memory in this program, so counting shows what is given back to the system, and when.
+// Blocks ask for aligned memory, so counting shows what is given back to the system, and when. (Teams of threads do too.)
 namespace {
 std::atomic<long> live{0};
 }
@@ -22,6 +22,7 @@ void operator delete(void* data, std::align_val_t) noexcept {
   if (data != nullptr) --live;
   std::free(data);
 }
+void operator delete(void* data, std::size_t, std::align_val_t align) noexcept { operator delete(data, align); }
 
 using namespace tombola;
 
