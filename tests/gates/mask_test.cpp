@@ -8,8 +8,6 @@
 #include "support/arrays.hpp"
 
 using namespace tombola;
-using gates::effective_counts;
-using gates::LayerMask;
 
 namespace {
 
@@ -28,20 +26,6 @@ std::string text(const Bits& bits) {
   for (Index i = 0; i < bits.size(); ++i) out += bits[i] ? '1' : '0';
   return out;
 }
-
-/// A layer from rows of '1' and '.', one row per output.
-LayerMask layer(const std::vector<std::string>& rows) {
-  LayerMask mask{static_cast<Index>(rows.size()), static_cast<Index>(rows.front().size()), {}};
-  mask.open = Bits(mask.out * mask.in);
-  for (Index o = 0; o < mask.out; ++o) {
-    for (Index i = 0; i < mask.in; ++i) {
-      mask.open.set(o * mask.in + i, rows[static_cast<std::size_t>(o)][static_cast<std::size_t>(i)] == '1');
-    }
-  }
-  return mask;
-}
-
-using Counts = std::vector<Index>;
 
 }  // namespace
 
@@ -127,50 +111,4 @@ TEST_CASE("shuffled keeps the number of open gates and moves them") {
   Index stayed = 0;
   for (Index i = 0; i < 1000; ++i) stayed += open[i] && other[i];
   CHECK(std::abs(stayed - 90) < 5 * 6.7);  // hypergeometric: 300 x .3, deviation 6.6
-}
-
-TEST_CASE("effective_counts: everything open") {
-  CHECK((effective_counts(std::vector<LayerMask>{layer({"111", "111"}), layer({"11"})}) == Counts{6, 2}));
-}
-
-TEST_CASE("effective_counts: a hidden unit without an input feeds nothing") {
-  // unit 1 has no input: its way to the output counts for nothing
-  CHECK((effective_counts(std::vector<LayerMask>{layer({"11", ".."}), layer({"11"})}) == Counts{2, 1}));
-}
-
-TEST_CASE("effective_counts: a hidden unit without an output is fed for nothing") {
-  // no output reads unit 1: its connections from the inputs count for nothing
-  CHECK((effective_counts(std::vector<LayerMask>{layer({"11", "11"}), layer({"1."})}) == Counts{2, 1}));
-}
-
-TEST_CASE("effective_counts: dead ends are followed through several layers, both ways") {
-  const std::vector<LayerMask> layers{
-      layer({"1..", "..1", "..."}),  // input 1 is unread; unit 2 gets nothing
-      layer({"1.1", ".1.", "..1"}),  // unit 0 reads 0 and the dead 2; unit 2 reads the dead 2 alone
-      layer({"1.1", "..."}),         // output 1 gets nothing; unit 1 is unread, so all before it is in vain
-  };
-  // input 0 -> 0 -> 0 -> 0 is the only path
-  CHECK((effective_counts(layers) == Counts{1, 1, 1}));
-}
-
-TEST_CASE("effective_counts: a cut network has none left") {
-  CHECK((effective_counts(std::vector<LayerMask>{layer({"11", "11"}), layer({".."}), layer({"1", "1"})}) ==
-         Counts{0, 0, 0}));
-}
-
-TEST_CASE("effective_counts: single layers, none, and empty ones") {
-  CHECK((effective_counts(std::vector<LayerMask>{layer({"1.", "11"})}) == Counts{3}));
-  CHECK(effective_counts({}).empty());
-  CHECK((effective_counts(std::vector<LayerMask>{{0, 5, Bits(0)}, {3, 0, Bits(0)}}) == Counts{0, 0}));
-}
-
-TEST_CASE("effective_counts refuses layers that do not fit") {
-  CHECK_THROWS_WITH_AS(
-      effective_counts(std::vector<LayerMask>{layer({"11", "11", "11"}), layer({"11"})}),
-      "effective_counts: expected layers [out, in] that fit one after the other, got [1, 2] as layer 1",
-      std::invalid_argument);
-  CHECK_THROWS_WITH_AS(
-      effective_counts(std::vector<LayerMask>{{2, 3, Bits(5)}}),
-      "effective_counts: expected layers [out, in] that fit one after the other, got [2, 3] as layer 0",
-      std::invalid_argument);
 }

@@ -101,7 +101,7 @@ TEST_CASE("resnet: both stems, and what leaves no channels") {
       CHECK(model(tape.input(random_tensor<float>({2, 32, 32, 3}, 1).view())).shape() == Shape{2, 10});
     }
   }
-  CHECK_THROWS_WITH_AS((models::ResNet<nn::Frozen>(nn::Init{}, {.width = 0.001})), "resnet: expected a width that leaves channels, got 0.001",
+  CHECK_THROWS_WITH_AS((models::ResNet<nn::Frozen>(nn::Init{}, {.width = 0.001})), "resnet: expected a width that leaves 1 to 2^24 channels, got 0.001",
                        std::invalid_argument);
 }
 

@@ -22,6 +22,13 @@ class Bits {
     words_.resize(static_cast<std::size_t>(size / 64 + (size % 64 != 0)));
   }
 
+  /// All true. Throws `std::invalid_argument` if size < 0.
+  static Bits all(Index size) {
+    Bits bits(size);
+    for (Index i = 0; i < size; ++i) bits.set(i, true);
+    return bits;
+  }
+
   Index size() const noexcept { return size_; }
   bool operator[](Index i) const noexcept {
     assert(i >= 0 && i < size_);

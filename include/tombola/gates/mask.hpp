@@ -1,8 +1,7 @@
 /// \file
-/// Masks read from gates, and what of a chain of masked layers is still connected.
+/// Masks read from gates and set on them, and how many are open.
 #pragma once
 
-#include <span>
 #include <vector>
 
 #include "tombola/core/bits.hpp"
@@ -54,47 +53,6 @@ kernels::GateCounts counts(const Threads& threads, const GateParameter<T>& gate,
   return with_formulas<T>(gate.kind, [&](auto formulas) {
     return kernels::gate_counts(threads, formulas, reading, gate.theta.data(), gate.size());
   });
-}
-
-/// The mask of a layer [out, in] in a chain of layers.
-struct LayerMask {
-  Index out = 0, in = 0;
-  Bits open;  ///< row-major [out, in]
-};
-
-/// How many open connections of each layer lie on a path of open connections from an input of the first layer to an output of the
-/// last. Throws `std::invalid_argument` if the layers do not fit. Source: arXiv 2107.02306 (effective sparsity).
-inline std::vector<Index> effective_counts(std::span<const LayerMask> layers) {
-  std::vector<std::vector<char>> reached(layers.size() + 1), useful(layers.size() + 1);
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    require(layers[l].open.size() == layers[l].out * layers[l].in && (l == 0 || layers[l - 1].out == layers[l].in),
-            "effective_counts: expected layers [out, in] that fit one after the other, got [", layers[l].out, ", ",
-            layers[l].in, "] as layer ", l);
-  }
-  if (layers.empty()) return {};
-  reached[0].assign(static_cast<std::size_t>(layers.front().in), 1);
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    reached[l + 1].assign(static_cast<std::size_t>(layers[l].out), 0);
-    for (Index o = 0; o < layers[l].out; ++o) {
-      for (Index i = 0; i < layers[l].in; ++i) {
-        if (layers[l].open[o * layers[l].in + i] && reached[l][static_cast<std::size_t>(i)])
-          reached[l + 1][static_cast<std::size_t>(o)] = 1;
-      }
-    }
-  }
-  useful.back().assign(static_cast<std::size_t>(layers.back().out), 1);
-  std::vector<Index> counts(layers.size(), 0);
-  for (std::size_t l = layers.size(); l-- > 0;) {
-    useful[l].assign(static_cast<std::size_t>(layers[l].in), 0);
-    for (Index o = 0; o < layers[l].out; ++o) {
-      for (Index i = 0; i < layers[l].in; ++i) {
-        if (!layers[l].open[o * layers[l].in + i] || !useful[l + 1][static_cast<std::size_t>(o)]) continue;
-        useful[l][static_cast<std::size_t>(i)] = 1;
-        counts[l] += reached[l][static_cast<std::size_t>(i)];
-      }
-    }
-  }
-  return counts;
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::gates

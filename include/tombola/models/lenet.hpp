@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "tombola/nn/activation.hpp"
+#include "tombola/nn/connections.hpp"
 #include "tombola/nn/linear.hpp"
 #include "tombola/nn/unit_gates.hpp"
+#include "tombola/ops/reshape.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::models {
 
@@ -50,9 +52,10 @@ struct LeNet {
     normalise_costs();
   }
 
-  /// x [batch, inputs] -> logits [batch, outputs].
+  /// x [batch, inputs], or images [batch, height, width, channels] of as many numbers -> logits [batch, outputs].
   Var<T> operator()(const Var<T>& x) {
-    Var<T> h = inputs.empty() ? x : inputs[0](x);
+    Var<T> h = x.shape().rank() == 4 ? reshape(x, {x.shape()[0], x.shape()[1] * x.shape()[2] * x.shape()[3]}) : x;
+    if (!inputs.empty()) h = inputs[0](h);
     for (std::size_t l = 0; l < layers.size(); ++l) {
       h = layers[l](h);
       if (l + 1 == layers.size()) break;
@@ -62,6 +65,20 @@ struct LeNet {
     return h;
   }
   auto members() { return std::tie(layers, units, inputs); }
+  std::vector<nn::Connection> connections() const {
+    std::vector<nn::Connection> made;
+    Index group = 0;
+    const auto add = [&](const std::string& name) {
+      made.push_back({name, group, group + 1});
+      ++group;
+    };
+    if (!inputs.empty()) add(inputs[0].name);
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      add(layers[l].name + ".weight");
+      if (l < units.size()) add(units[l].name);
+    }
+    return made;
+  }
 
  private:
   // The mean cost is 1, so that one lambda means the same with and without costs.

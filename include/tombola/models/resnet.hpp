@@ -8,9 +8,12 @@
 #include <tuple>
 #include <vector>
 
+#include "tombola/models/scaled_channels.hpp"
 #include "tombola/nn/batch_norm.hpp"
+#include "tombola/nn/connections.hpp"
 #include "tombola/nn/conv2d.hpp"
 #include "tombola/nn/linear.hpp"
+#include "tombola/nn/unit_gates.hpp"
 #include "tombola/ops/pool.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::models {
@@ -25,6 +28,7 @@ struct ResNetOptions {
   double inner_width = 1;  ///< multiplies the 3 x 3 convolutions of bottlenecks
   double width = 1;        ///< multiplies all channels
   Index channels = 3, outputs = 10;
+  bool unit_gates = false;  ///< structured: a gate on each channel inside of the blocks
 };
 
 inline ResNetOptions resnet18() { return {.blocks = {2, 2, 2, 2}, .bottleneck = false}; }
@@ -39,6 +43,7 @@ struct ResidualBlock {
   std::vector<nn::BatchNorm<T>> norms;
   std::vector<nn::Conv2d<Source, T>> skip_conv;  ///< one, or none
   std::vector<nn::BatchNorm<T>> skip_norm;
+  std::vector<nn::UnitGates<T>> units;  ///< after each convolution but the last; empty unless structured
 
   /// `channels`: of x and after each convolution.
   ResidualBlock(nn::Init& init, const std::string& name, const std::vector<Index>& channels, Index stride) {
@@ -57,11 +62,30 @@ struct ResidualBlock {
 
   Var<T> operator()(const Var<T>& x) {
     Var<T> h = x;
-    for (std::size_t l = 0; l + 1 < convs.size(); ++l) h = norms[l](convs[l](h));
+    for (std::size_t l = 0; l + 1 < convs.size(); ++l) {
+      h = norms[l](convs[l](h));
+      if (!units.empty()) h = units[l](h);
+    }
     h = convs.back()(h);
     return norms.back()(h, skip_conv.empty() ? x : skip_norm[0](skip_conv[0](x)));
   }
-  auto members() { return std::tie(convs, norms, skip_conv, skip_norm); }
+  auto members() { return std::tie(convs, norms, skip_conv, skip_norm, units); }
+
+  void add_units(nn::Init& init) {
+    for (std::size_t l = 0; l + 1 < convs.size(); ++l) units.emplace_back(init, convs[l].name + ".units", convs[l].out);
+  }
+  /// Appends its connections, from this group on; returns the group that it ends in.
+  Index connect(std::vector<nn::Connection>& made, const Index from) const {
+    Index group = from;
+    for (std::size_t l = 0; l < convs.size(); ++l, ++group) {
+      made.push_back({convs[l].name + ".weight", group, group + 1});
+      if (l >= units.size()) continue;
+      ++group;
+      made.push_back({units[l].name, group, group + 1});
+    }
+    made.push_back({skip_conv.empty() ? "" : skip_conv[0].name + ".weight", from, group});
+    return group;
+  }
 };
 
 /// x -> stem -> four stages of residual blocks -> mean over the image -> fc. Names and shapes as in torchvision; no biases, and
@@ -76,7 +100,7 @@ struct ResNet {
   nn::Linear<Source, T> fc;
 
   /// Throws `std::invalid_argument` for a stage without blocks or a width without channels.
-  ResNet(nn::Init init, const ResNetOptions& options) : ResNet(init, options, scaled(64, options.width)) {}
+  ResNet(nn::Init init, const ResNetOptions& options) : ResNet(init, options, scaled_channels("resnet", 64, options.width)) {}
 
   /// x [batch, height, width, channels] -> logits [batch, outputs].
   Var<T> operator()(const Var<T>& x) {
@@ -86,6 +110,13 @@ struct ResNet {
     return fc(global_average_pool(h));
   }
   auto members() { return std::tie(conv1, bn1, blocks, fc); }
+  std::vector<nn::Connection> connections() const {
+    std::vector<nn::Connection> made{{conv1.name + ".weight", 0, 1}};
+    Index group = 1;
+    for (const auto& block : blocks) group = block.connect(made, group);
+    made.push_back({fc.name + ".weight", group, group + 1});
+    return made;
+  }
 
  private:
   ResNet(nn::Init& init, const ResNetOptions& options, Index first)
@@ -94,18 +125,17 @@ struct ResNet {
               stem == Stem::imagenet ? ConvOptions{.stride = {2, 2}, .padding = {3, 3}} : ConvOptions{.padding = {1, 1}}),
         bn1("bn1", first, {.relu = true}),
         blocks(make_blocks(init, options, first)),
-        fc(init, "fc", blocks.back().norms.back().moments.mean.size(), options.outputs) {}
-
-  static Index scaled(Index channels, double by) {
-    const auto made = static_cast<Index>(static_cast<double>(channels) * by);
-    require(made >= 1, "resnet: expected a width that leaves channels, got ", by);
-    return made;
+        fc(init, "fc", blocks.back().norms.back().moments.mean.size(), options.outputs) {
+    if (!options.unit_gates) return;  // after all weights: structured and unstructured searches of one seed have the same ones
+    for (auto& block : blocks) block.add_units(init);
   }
+
   static std::vector<ResidualBlock<Source, T>> make_blocks(nn::Init& init, const ResNetOptions& options, Index in) {
     std::vector<ResidualBlock<Source, T>> made;
     for (std::size_t stage = 0; stage < 4; ++stage) {
       require(options.blocks[stage] >= 1, "resnet: expected blocks in each stage, got ", options.blocks[stage]);
-      const Index width = scaled(Index{64} << stage, options.width), inner = scaled(width, options.inner_width);
+      const Index width = scaled_channels("resnet", Index{64} << stage, options.width);
+      const Index inner = scaled_channels("resnet", width, options.inner_width);
       for (int b = 0; b < options.blocks[stage]; ++b) {
         const std::vector<Index> channels =
             options.bottleneck ? std::vector<Index>{in, inner, inner, 4 * width} : std::vector<Index>{in, width, width};

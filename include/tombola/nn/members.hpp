@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <tuple>
+#include <variant>
 #include <vector>
 
 #include "tombola/autograd/gate_parameter.hpp"
@@ -20,15 +21,22 @@ template <class M>
 inline constexpr bool is_optional = false;
 template <class M>
 inline constexpr bool is_optional<std::optional<M>> = true;
+template <class M>
+inline constexpr bool is_choice = false;
+template <class... M>
+inline constexpr bool is_choice<std::variant<M*...>> = true;
 }  // namespace detail
 
-/// Calls `f(leaf)` for every part without `members()`, in the order of `members()`; through vectors and optionals too.
+/// Calls `f(leaf)` for every part without `members()`, in the order of `members()`; through
+/// vectors, optionals and variants of pointers too.
 template <class Model, class F>
 void for_each_leaf(Model& model, const F& f) {
   if constexpr (detail::is_list<Model>) {
     for (auto& part : model) for_each_leaf(part, f);
   } else if constexpr (detail::is_optional<Model>) {
     if (model) for_each_leaf(*model, f);
+  } else if constexpr (detail::is_choice<Model>) {
+    std::visit([&f](auto* part) { for_each_leaf(*part, f); }, model);
   } else if constexpr (requires { model.members(); }) {
     std::apply([&f](auto&... part) { (for_each_leaf(part, f), ...); }, model.members());
   } else {

@@ -1,0 +1,73 @@
+/// \file
+/// How the weights of a model hang together, and how many of its gates lie on a path from input to output.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tombola/gates/effective.hpp"
+#include "tombola/gates/mask.hpp"
+#include "tombola/nn/weight_sources.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::nn {
+
+/// A weight, or gates on channels, between two groups of channels of a model. A model's `connections()` lists them in the order of
+/// computing; group 0 is its input, what leads into one group adds up there.
+struct Connection {
+  std::string name;  ///< of the weight or the gates; empty: every channel goes on as it is
+  Index from, to;
+  Index repeat = 1;  ///< inputs of the weight in a row that belong to one channel: pixels that were flattened
+};
+
+/// How many open gates of a model, under the reading `binary`, lie on a path of open ones from its input to its output.
+/// Throws `std::invalid_argument` if its `connections()` name something that it does not have, or do not fit.
+template <class T = float, class Model>
+Index effective_kept(Model& model) {
+  struct Element {
+    Shape shape;
+    Bits open;
+    bool gated;
+  };
+  std::map<std::string, Element> elements;
+  const auto add_weight = [&](const std::string& name, const Shape& shape) {
+    elements.emplace(name, Element{shape, Bits::all(shape.size()), false});
+  };
+  for_each_of<GateParameter<T>>(model, [&](GateParameter<T>& gate) { elements.emplace(gate.name, Element{gate.shape(), gates::mask(gate), true}); });
+  for_each_of<FrozenTensor<T>>(model, [&](FrozenTensor<T>& weight) { add_weight(weight.name(), weight.shape()); });
+  for_each_of<Parameter<T>>(model, [&](Parameter<T>& weight) { add_weight(weight.name, weight.shape()); });
+
+  std::vector<gates::MaskedConnection> masked;
+  std::vector<bool> counts;
+  std::map<Index, Index> channels;  // of each group
+  for (const Connection& connection : model.connections()) {
+    gates::MaskedConnection& made = masked.emplace_back();
+    made.from = connection.from;
+    made.to = connection.to;
+    made.repeat = connection.repeat;
+    counts.push_back(false);
+    if (connection.name.empty()) {
+      made.diagonal = true;
+      made.out = made.in = channels[connection.from];
+      made.open = Bits::all(made.out);
+    } else {
+      const auto found = elements.find(connection.name);
+      require(found != elements.end(), "effective_kept: expected a model with ", connection.name, ", got none");
+      Element& element = found->second;
+      made.diagonal = element.shape.rank() == 1;
+      made.out = element.shape[0];
+      made.in = element.shape.last();
+      made.taps = element.shape.rank() == 4 ? element.shape[1] * element.shape[2] : 1;
+      made.open = std::move(element.open);
+      counts.back() = element.gated;
+    }
+    channels[connection.to] = made.out;
+  }
+  const std::vector<Index> effective = gates::effective_counts(masked);
+  Index kept = 0;
+  for (std::size_t c = 0; c < effective.size(); ++c) kept += counts[c] ? effective[c] : 0;
+  return kept;
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA::nn

@@ -1,0 +1,114 @@
+#include "tombola/nn/connections.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/tensors.hpp"
+#include "tombola/models/conv_n.hpp"
+#include "tombola/models/fast_resnet.hpp"
+#include "tombola/models/lenet.hpp"
+#include "tombola/models/resnet.hpp"
+#include "tombola/models/shallow_cnn.hpp"
+#include "tombola/nn/any_model.hpp"
+#include "tombola/ops/sum.hpp"
+
+using namespace tombola;
+using namespace test_support;
+
+namespace {
+
+template <class Model>
+Index gate_count(Model& model) {
+  Index count = 0;
+  for (const auto* gate : nn::gates(model)) count += gate->size();
+  return count;
+}
+
+/// Closes gates at random, all but a share of them, and those of these names wholly.
+template <class Model>
+void close(Model& model, double share, const std::string& name = "") {
+  std::uint32_t group = 0;
+  for (auto* gate : nn::gates(model)) {
+    Bits open(gate->size());
+    const Stream stream{3, Purpose::control, group++, 0};
+    for (Index i = 0; i < open.size(); ++i) open.set(i, gate->name != name && stream.word(static_cast<std::uint64_t>(i)) < share * 0x1p32);
+    gates::set_mask(*gate, open);
+  }
+}
+
+/// The same count from the engine itself: a gate is effective if the gradient of the sum of all outputs reaches its weight in a network of
+/// positive weights and inputs without normalisation, where nothing cancels and no ReLU closes.
+template <class Model>
+Index effective_by_gradients(Model& model, const Shape& image) {
+  Context context(1);
+  Tape<float> tape(context, {.gates = Reading::binary});
+  Tensor<float> x = Tensor<float>::filled(image, 1.0f);
+  tape.backward(sum(model(tape.input(x.view()))));
+  Index count = 0;
+  for (const auto* weight : nn::parameters(model)) {  // d loss / d w = z dproduct: 0 where the gate is closed
+    for (const float gradient : weight->gradient) count += gradient != 0;
+  }
+  return count;
+}
+
+/// Weights above zero: |w|.
+template <class Model>
+void make_positive(Model& model) {
+  for (auto* weight : nn::parameters(model)) {
+    for (float& value : weight->value) value = std::abs(value);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("effective_kept: all gates of an open network, for every model and with gates on channels") {
+  const auto check = [](auto model, const char* last) {
+    CAPTURE(last);
+    for (auto* gate : nn::gates(model)) gates::set_mask(*gate, Bits::all(gate->size()));
+    CHECK(nn::effective_kept(model) == gate_count(model));
+    close(model, 1.0, last);  // nothing reaches the output
+    CHECK(nn::effective_kept(model) == 0);
+  };
+  const nn::Init init;
+  for (const bool units : {false, true}) {
+    check(models::LeNet<nn::Gated>(init, {.inputs = 12, .hidden = {7, 5}, .outputs = 3, .unit_gates = units, .input_gates = units}), "fc3.weight");
+    check(models::ConvN<nn::Gated>(init, {.depth = 4, .size = 8, .width = 1.0 / 16, .unit_gates = units}), "conv2.weight");
+    check(models::ShallowCnn<nn::Gated>(init, {.stages = {4, 6}, .size = 8, .unit_gates = units}), "conv2.weight");
+    check(models::FastResNet<nn::Gated>(init, {.stem = 4, .stages = {6, 8}, .size = 8, .unit_gates = units}), "stage2.conv.weight");
+    check(models::FastResNet<nn::Joint>(init, {.stem = 4, .stages = {6, 8}, .size = 8, .unit_gates = units}), "stage1.conv.weight");
+    for (auto options : {models::resnet18(), models::resnet50()}) {
+      options.width = 1.0 / 16;
+      options.unit_gates = units;
+      check(models::ResNet<nn::Gated>(init, options), "conv1.weight");
+    }
+  }
+}
+
+TEST_CASE("effective_kept: what gradients reach, in networks without normalisation") {
+  const auto check = [](auto model, double share) {
+    make_positive(model);
+    close(model, share);
+    const Index size = 8;
+    const Index effective = nn::effective_kept(model), direct = [&] {
+      Index count = 0;
+      for (const auto* gate : nn::gates(model)) count += gates::mask(*gate).count();
+      return count;
+    }();
+    CHECK(effective < direct);  // so that the test says something
+    CHECK(effective == effective_by_gradients(model, {1, size, size, 3}));
+  };
+  const nn::Init init;
+  check(models::LeNet<nn::Joint>(init, {.inputs = 192, .hidden = {40, 20}, .outputs = 5, .activation = {nn::ActivationKind::relu}}), 0.02);
+  // A mean over the image would hide no tap: every open tap of a 3 x 3 kernel meets some pixel of 4 x 4 and more.
+  check(models::ShallowCnn<nn::Joint>(init, {.stages = {6, 8}, .size = 8}), 0.04);
+}
+
+TEST_CASE("effective_kept: a model whose connections name something else") {
+  struct Odd {
+    nn::Linear<nn::Gated> fc;
+    auto members() { return std::tie(fc); }
+    std::vector<nn::Connection> connections() const { return {{"fc9.weight", 0, 1}}; }
+  };
+  nn::Init init;
+  Odd odd{nn::Linear<nn::Gated>(init, "fc1", 3, 2)};
+  CHECK_THROWS_WITH_AS(nn::effective_kept(odd), "effective_kept: expected a model with fc9.weight, got none", std::invalid_argument);
+}
