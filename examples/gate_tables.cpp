@@ -39,7 +39,7 @@ std::vector<Variation> activations(const Config& base) {
 }
 
 bool run(const Config& config) {
-  const examples::DataSource source = examples::find_mnist(config.data);
+  const examples::DataSource source = examples::find_data(config.data, config.data_set);
   const auto first = examples::run_experiment(config.out, penalties(config), source);
   if (!first) return false;
   const auto second = examples::run_experiment(config.out, activations(config), source);

@@ -10,7 +10,6 @@
 
 #include "support/data_source.hpp"
 #include "support/evaluate.hpp"
-#include "support/networks.hpp"
 #include "support/standard_output.hpp"
 
 namespace {
@@ -80,17 +79,18 @@ void verify(const std::string& file) {
 
 void evaluate(const std::string& file, const std::string& folder, int threads) {
   const ticket::Ticket ticket = ticket::load(file, Index{1} << 28);  // a network of at most some GB
-  const examples::DataSource source = examples::find_mnist(folder);
-  const data::Images test = data::load_mnist(source.folder).test;
+  examples::Network network = examples::ticket_network(ticket, file);
+  const std::string image = examples::PropertyReader(ticket.properties, file).text("image");
+  const std::string data_set = image == "32,32,3" ? "cifar10" : "mnist";
+  const examples::DataSource source = examples::find_data(folder, data_set);
+  const data::Images test = examples::load_images(source.folder, data_set).test;
+  if (examples::image_property(test) != image) {
+    throw std::runtime_error(concat(source.folder, ": expected images of ", image, " (height, width, channels), got ", examples::image_property(test)));
+  }
   Context context(threads);
   examples::Evaluation batches(
-      test, {.size = 1000, .shuffle = false, .statistics = examples::input_statistics(ticket, file), .threads = &context.threads()});
-  const double accuracy = examples::with_network(ticket, file, [&](auto& model) {
-    if (model.layers.front().in != test.features()) {
-      throw std::runtime_error(concat(source.folder, ": expected images of ", model.layers.front().in, " pixels, got ", test.features()));
-    }
-    return examples::accuracy(context, model, batches, Reading::binary);
-  });
+      test, examples::evaluation_options(examples::evaluation_batch(ticket.properties), examples::input_statistics(ticket, file), context));
+  const double accuracy = examples::accuracy(context, network, batches, Reading::binary);
   std::printf("%s\n", nlohmann::ordered_json{{"data", source.folder}, {"images", test.count()}, {"accuracy", accuracy}}.dump().c_str());
 }
 

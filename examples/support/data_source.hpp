@@ -1,12 +1,16 @@
 /// \file
-/// Where the MNIST data come from: --data, $TOMBOLA_DATA, the user's cache, or the subset in the repository.
+/// Where data come from: --data, $TOMBOLA_DATA, the user's cache, or the subset of MNIST in the repository; and reading them.
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 #include <system_error>
 
+#include "support/networks.hpp"
+#include "tombola/data/cifar.hpp"
 #include "tombola/data/mnist.hpp"
 
 namespace examples {
@@ -16,21 +20,47 @@ struct DataSource {
   bool is_subset = false;  ///< results on the subset say so
 };
 
+/// The data set whose files are in a folder: mnist, cifar10, or nothing.
+inline std::string format_of(const std::string& folder) {
+  const auto holds = [&folder](std::initializer_list<const char*> files) {
+    std::error_code ignored;  // what cannot be looked at is not there
+    return std::any_of(files.begin(), files.end(), [&](const char* file) { return std::filesystem::exists(folder + file, ignored); });
+  };
+  if (holds({"/test_batch.bin", "/test_batch.bin.gz", "/cifar-10-batches-bin"})) return "cifar10";
+  return holds({"/t10k-images-idx3-ubyte", "/t10k-images-idx3-ubyte.gz"}) ? "mnist" : "";
+}
+
 /// The first of these that is there; an explicit folder is taken as it is, and refused later if it is not there.
-inline DataSource find_mnist(const std::string& given) {
-  namespace fs = std::filesystem;
+/// `name`: mnist or cifar10. Throws `std::runtime_error` if there is none.
+inline DataSource find_data(const std::string& given, const std::string& name) {
   if (!given.empty()) return {given};
-  const auto environment = [](const char* name) -> std::string {
-    const char* value = std::getenv(name);
+  const auto environment = [](const char* variable) -> std::string {
+    const char* value = std::getenv(variable);
     return value == nullptr ? "" : value;
   };
-  std::error_code ignored;  // what cannot be looked at is not there
-  if (const std::string root = environment("TOMBOLA_DATA"); !root.empty() && fs::is_directory(root + "/mnist", ignored))
-    return {root + "/mnist"};
+  const auto is_there = [&name](const std::string& folder) {
+    std::error_code ignored;
+    return name == "mnist" ? std::filesystem::is_directory(folder, ignored) : format_of(folder) == name;
+  };
+  if (const std::string root = environment("TOMBOLA_DATA"); !root.empty() && is_there(root + "/" + name)) return {root + "/" + name};
   std::string cache = environment("XDG_CACHE_HOME");
   if (cache.empty() && !environment("HOME").empty()) cache = environment("HOME") + "/.cache";
-  if (!cache.empty() && fs::is_directory(cache + "/tombola/mnist", ignored)) return {cache + "/tombola/mnist"};
-  return {TOMBOLA_MNIST_SUBSET, true};
+  if (!cache.empty() && is_there(cache + "/tombola/" + name)) return {cache + "/tombola/" + name};
+  if (name == "mnist") return {TOMBOLA_MNIST_SUBSET, true};
+  throw std::runtime_error(concat("--data: expected a folder with CIFAR-10, or files in $TOMBOLA_DATA/", name, " or ",
+                                  cache.empty() ? "~/.cache" : cache, "/tombola/", name, " (tools/fetch-data ", name, "), got none"));
+}
+
+/// Reads a folder in the format that its files have; `name` is the one that is expected, if it cannot be told.
+inline data::TrainAndTest load_images(const std::string& folder, const std::string& name) {
+  const std::string format = format_of(folder);
+  return (format.empty() ? name : format) == "cifar10" ? data::load_cifar10(folder) : data::load_mnist(folder);
+}
+
+/// "28,28,1": the property `image`.
+inline std::string image_property(const data::Images& images) {
+  const Shape& shape = images.pixels.shape();
+  return concat(shape[1], ',', shape[2], ',', shape[3]);
 }
 
 }  // namespace examples

@@ -1,60 +1,93 @@
 /// \file
-/// Accuracies of a model under the readings of its gates, and the controls that show what a mask is worth.
+/// Accuracies of a network under the readings of its gates, and the controls that show what a mask is worth.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "tombola/tombola.hpp"
+#include "support/networks.hpp"
 
 namespace examples {
 
-using namespace tombola;  // NOLINT: programs of this library
+/// The images of a run, and what they are normalised by: mean and deviation of all training images.
+struct Data {
+  data::Images train, validation, test;
+  data::Statistics statistics;
+};
 
 /// A data set cut into batches in a fixed order.
 using Evaluation = data::Batches<float>;
 
-/// The share of images whose largest logit stands at the label.
-template <class Model>
-double accuracy(Context& context, Model& model, Evaluation& batches, Reading reading) {
+inline data::BatchOptions evaluation_options(Index batch, const data::Statistics& statistics, const Context& context) {
+  return {.size = batch, .shuffle = false, .statistics = statistics, .threads = &context.threads()};
+}
+
+/// The share of images whose largest logit stands at the label; normalisation by the running moments.
+inline double accuracy(Context& context, Network& network, Evaluation& batches, Reading reading) {
   Index correct = 0, seen = 0;
   for (const auto batch : batches.epoch(0)) {
     Inference<float> pass(context, {.gates = reading});
-    correct += count_correct(model(pass.input(batch.rows())).value(), batch.labels);
+    correct += count_correct(network(pass.input(batch.x)).value(), batch.labels);
     seen += batch.size();
   }
   return seen == 0 ? 0.0 : static_cast<double>(correct) / static_cast<double>(seen);
 }
 
-struct Readings {
-  double relaxed = 0, above_zero = 0, binary = 0;
-};
-
-template <class Model>
-Readings readings(Context& context, Model& model, Evaluation& batches) {
-  return {accuracy(context, model, batches, Reading::relaxed), accuracy(context, model, batches, Reading::above_zero),
-          accuracy(context, model, batches, Reading::binary)};
+inline bool normalises(Network& network) {
+  bool found = false;
+  nn::for_each_of<RunningMoments<float>>(network, [&found](auto&) { found = true; });
+  return found;
 }
+
+/// Measures networks: each reading of the gates, and each mask, has moments of its own, taken from the first training images as they are.
+class Examiner {
+ public:
+  /// Borrows all of them. `moments`: how many training images the moments are taken from, at most; whole batches.
+  Examiner(Context& context, const Data& data, Index batch, Index moments)
+      : context_(context),
+        train_(data.train, evaluation_options(batch, data.statistics, context)),
+        validation_(data.validation, evaluation_options(batch, data.statistics, context)),
+        test_(data.test, evaluation_options(batch, data.statistics, context)),
+        moment_batches_(std::min(train_.count(), (moments + batch - 1) / batch)) {}
+
+  /// Running moments of normalisation become those under this reading, rounded as a ticket keeps them.
+  void settle(Network& network, Reading reading) {
+    if (!normalises(network)) return;
+    nn::restart_moments(network, [&] {
+      for (Index b = 0; b < moment_batches_; ++b) {
+        Inference<float> pass(context_, {.gates = reading, .normalisation = Normalisation::collect});
+        network(pass.input(train_.get(0, b).x));
+      }
+    });
+    ticket::round_moments(network);
+  }
+  /// Of a settled network.
+  double validation(Network& network, Reading reading) { return accuracy(context_, network, validation_, reading); }
+  double test(Network& network, Reading reading) { return accuracy(context_, network, test_, reading); }
+
+ private:
+  Context& context_;
+  Evaluation train_, validation_, test_;
+  Index moment_batches_;
+};
 
 /// The mask of every group of gates, by name.
 using Masks = std::map<std::string, Bits>;
 
-template <class Model>
-Masks binary_masks(Model& model) {
+inline Masks binary_masks(Network& network) {
   Masks masks;
-  for (const auto* gate : nn::gates(model)) masks.emplace(gate->name, gates::mask(*gate));
+  for (const auto* gate : nn::gates(network)) masks.emplace(gate->name, gates::mask(*gate));
   return masks;
 }
 
-template <class Model>
-void set_masks(Model& model, const Masks& masks) {
-  for (auto* gate : nn::gates(model)) gates::set_mask(*gate, masks.at(gate->name));
+inline void set_masks(Network& network, const Masks& masks) {
+  for (auto* gate : nn::gates(network)) gates::set_mask(*gate, masks.at(gate->name));
 }
 
-/// Gives a model the weights of another one, frozen or trained, built by the same options.
-template <class Model>
-void copy_weights(Model& from, Model& to) {
+/// Gives a network the weights of another one, frozen or trained, built by the same options.
+inline void copy_weights(Network& from, Network& to) {
   std::vector<View<const float>> weights;
   nn::for_each_of<nn::FrozenTensor<float>>(from, [&](auto& frozen) { weights.push_back(frozen.value()); });
   nn::for_each_of<Parameter<float>>(from, [&](auto& trained) { weights.push_back(trained.value); });
@@ -68,28 +101,23 @@ struct Controls {
   double shuffled_mask = 0, reseeded_weights = 0, unmasked = 0;
 };
 
-/// Of a model with its own weights (as drawn, loaded or trained) and its masks; `build(seed)` makes one with the weights of a seed.
-template <class Model, class Build>
-Controls controls(Context& context, Model& searched, const Build& build, std::uint64_t seed, Evaluation& test) {
+/// Of a network with its own weights (as drawn, loaded or trained) and its masks, moments taken anew for each; `build(seed)` makes one
+/// with the weights of a seed.
+inline Controls controls(Examiner& examiner, Network& searched, const std::function<Network(std::uint64_t)>& build, std::uint64_t seed) {
   const Masks masks = binary_masks(searched);
   const auto measure = [&](std::uint64_t weights_seed, bool own_weights, const auto& change) {
-    auto model = build(weights_seed);
-    if (own_weights) copy_weights(searched, model);
+    Network network = build(weights_seed);
+    if (own_weights) copy_weights(searched, network);
     Masks changed;
     std::uint32_t group = 0;
     for (const auto& [name, open] : masks) changed.emplace(name, change(open, group++));
-    set_masks(model, changed);
-    return accuracy(context, model, test, Reading::binary);
+    set_masks(network, changed);
+    examiner.settle(network, Reading::binary);
+    return examiner.test(network, Reading::binary);
   };
   const auto same = [](const Bits& open, std::uint32_t) { return open; };
-  const auto shuffle = [seed](const Bits& open, std::uint32_t group) {
-    return gates::shuffled(open, {seed, Purpose::control, group, 0});
-  };
-  const auto all_open = [](const Bits& open, std::uint32_t) {
-    Bits all(open.size());
-    for (Index i = 0; i < all.size(); ++i) all.set(i, true);
-    return all;
-  };
+  const auto shuffle = [seed](const Bits& open, std::uint32_t group) { return gates::shuffled(open, {seed, Purpose::control, group, 0}); };
+  const auto all_open = [](const Bits& open, std::uint32_t) { return Bits::all(open.size()); };
   constexpr std::uint64_t another = 1'000'003;  // far from the seeds that people count up from
   return {measure(seed, true, shuffle), measure(seed + another, false, same), measure(seed, true, all_open)};
 }

@@ -3,13 +3,11 @@
 #pragma once
 
 #include <functional>
-#include <new>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "support/replicates.hpp"
-#include "support/standard_output.hpp"
+#include "support/search_program.hpp"
 
 namespace examples {
 
@@ -81,8 +79,9 @@ inline int experiment_main(int argc, char** argv, const std::string& name, const
                            Config config, const std::function<bool(const Config&)>& experiment) {
   CLI::App app(description, name);
   add_options(app, config);
+  add_lenet_options(app, config);
   CLI11_PARSE(app, argc, argv);
-  try {
+  return with_clear_errors(name, [&] {
     config.check();
     if (config.mode_value() == Mode::dense) throw std::runtime_error("--mode: expected a mode with gates, which the table is about, got dense");
     const RunFolder folder(config.out);
@@ -90,13 +89,7 @@ inline int experiment_main(int argc, char** argv, const std::string& name, const
     const bool finished = experiment(config);
     check_standard_output();
     return finished ? 0 : 130;
-  } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "%s: not enough memory: expected a smaller network or batch (--hidden, --batch)\n", name.c_str());
-    return 1;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());
-    return 1;
-  }
+  });
 }
 
 }  // namespace examples

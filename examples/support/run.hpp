@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <numeric>
 #include <string>
@@ -14,7 +15,6 @@
 
 #include "support/data_source.hpp"
 #include "support/figures.hpp"
-#include "support/networks.hpp"
 #include "support/progress.hpp"
 #include "support/search.hpp"
 
@@ -24,7 +24,7 @@ using Json = nlohmann::ordered_json;
 
 /// Loads the data that the options name, keeps the last images for validation. Throws `std::runtime_error` for bad files.
 inline Data load_data(const Config& config, const DataSource& source) {
-  data::TrainAndTest sets = data::load_mnist(source.folder);
+  data::TrainAndTest sets = load_images(source.folder, config.data_set);
   if (config.validation >= sets.train.count()) {
     throw std::runtime_error(concat(source.folder, ": expected more than ", config.validation,
                                     " training images (--validation), got ", sets.train.count()));
@@ -55,28 +55,30 @@ inline Json describe(const Data& data, const DataSource& source) {
 }
 
 inline std::string history_csv(const std::vector<EpochRecord>& history) {
+  const auto measured = [](double share) {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%.6f", share);
+    return std::string(std::isnan(share) ? "" : digits);
+  };
   std::string text =
       "epoch,steps,rate,lambda_mean,loss,train_accuracy,validation_relaxed,validation_binary,sparsity,fractional\n";
   for (const EpochRecord& row : history) {
     char line[256];
-    std::snprintf(line, sizeof line, "%llu,%llu,%.9g,%.9g,%.9g,%.6f,%.6f,%.6f,%.6f,%.6f\n",
+    std::snprintf(line, sizeof line, "%llu,%llu,%.9g,%.9g,%.9g,%.6f,%s,%s,%.6f,%.6f\n",
                   static_cast<unsigned long long>(row.epoch), static_cast<unsigned long long>(row.steps), row.rate,
-                  row.lambda, row.loss, row.train_accuracy, row.validation_relaxed, row.validation_binary, row.pruned,
-                  row.fractional);
+                  row.lambda, row.loss, row.train_accuracy, measured(row.validation_relaxed).c_str(),
+                  measured(row.validation_binary).c_str(), row.pruned, row.fractional);
     text += line;
   }
   return text;
 }
 
-/// The figures of a finished search, as SVG files in the folder. `validated`: whether there were validation images.
-template <class Model>
-void write_figures(const std::string& folder, const std::string& subtitle, const std::vector<EpochRecord>& history,
-                   bool validated, Model& model) {
+/// The figures of a finished search, as SVG files in the folder.
+inline void write_figures(const std::string& folder, const std::string& subtitle, const std::vector<EpochRecord>& history, Network& network) {
   std::vector<EpochRow> rows;
-  for (const EpochRecord& row : history)
-    rows.push_back({static_cast<double>(row.epoch), row.pruned, validated ? row.validation_binary : std::nan("")});
+  for (const EpochRecord& row : history) rows.push_back({static_cast<double>(row.epoch), row.pruned, row.validation_binary});
   write_file(folder + "/search.svg", search_figure(rows, subtitle));
-  const auto all = nn::gates(model);
+  const auto all = nn::gates(network);
   if (all.empty()) return;
   const bool gaussian = all[0]->kind == GateKind::gaussian;
   const auto edges = gaussian ? bin_edges() : bin_edges(-5, 5);
@@ -96,32 +98,33 @@ void write_figures(const std::string& folder, const std::string& subtitle, const
 }
 
 /// The summary of one finished search (docs/summary.md says what each entry means).
-template <class Model>
 class Summary {
  public:
-  Summary(const Config& config, const Data& data, Context& context, Model& model)
+  Summary(const Config& config, Context& context, Network& network, Examiner& examiner)
       : config_(config),
         context_(context),
-        model_(model),
-        validation_(data.validation,
-                    {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = &context.threads()}),
-        test_(data.test,
-              {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = &context.threads()}) {}
+        network_(network),
+        examiner_(examiner) {}
 
   Json gates() {
-    const Index total = count(&GateParameter<float>::size), kept = open();
-    Index fractional = 0;
-    for (const auto* gate : nn::gates(model_)) fractional += gates::counts(context_.threads(), *gate).fractional;
+    Index total = 0, kept = 0, fractional = 0;
+    for (const auto* gate : nn::gates(network_)) {
+      const auto counts = gates::counts(context_.threads(), *gate);
+      total += gate->size();
+      kept += counts.open;
+      fractional += counts.fractional;
+    }
+    const Index effective = nn::effective_kept(network_);
     return {{"total", total},
             {"kept", kept},
             {"sparsity", closed_share(kept, total)},
-            {"effective_kept", effective_kept(model_)},
-            {"effective_sparsity", closed_share(effective_kept(model_), total)},
+            {"effective_kept", effective},
+            {"effective_sparsity", closed_share(effective, total)},
             {"fractional", total == 0 ? 0.0 : static_cast<double>(fractional) / static_cast<double>(total)}};
   }
   Json layers() {
     Json rows = Json::array();
-    for (const auto* gate : nn::gates(model_)) {
+    for (const auto* gate : nn::gates(network_)) {
       const auto counts = gates::counts(context_.threads(), *gate);
       const Index above = gates::counts(context_.threads(), *gate, Reading::above_zero).open;
       rows.push_back({{"name", gate->name},
@@ -134,33 +137,22 @@ class Summary {
     }
     return rows;
   }
-  /// Reads the test set: once for the readings, and for each control.
-  template <class Build>
-  Json accuracy(const Build& build) {
-    const auto three = [](const Readings& r) {
-      return Json{{"relaxed", r.relaxed}, {"above_zero", r.above_zero}, {"binary", r.binary}};
-    };
-    Json json{{"validation", three(readings(context_, model_, validation_))},
-              {"test", three(readings(context_, model_, test_))}};
-    if (nn::gates(model_).empty()) return json;
-    const Controls c = controls(context_, model_, build, config_.seed, test_);
-    json["control"] = {
-        {"shuffled_mask", c.shuffled_mask}, {"reseeded_weights", c.reseeded_weights}, {"unmasked", c.unmasked}};
+  /// Reads the test set: once for each reading, and for each control. Leaves the network settled under the reading `binary`.
+  Json accuracy(const std::function<Network(std::uint64_t)>& build) {
+    Json validation, test;
+    for (const auto& [name, reading] : {std::pair{"relaxed", Reading::relaxed}, {"above_zero", Reading::above_zero}, {"binary", Reading::binary}}) {
+      examiner_.settle(network_, reading);
+      validation[name] = examiner_.validation(network_, reading);
+      test[name] = examiner_.test(network_, reading);
+    }
+    Json json{{"validation", validation}, {"test", test}};
+    if (nn::gates(network_).empty()) return json;
+    const Controls c = controls(examiner_, network_, build, config_.seed);
+    json["control"] = {{"shuffled_mask", c.shuffled_mask}, {"reseeded_weights", c.reseeded_weights}, {"unmasked", c.unmasked}};
     return json;
   }
 
  private:
-  template <class F>
-  Index count(F of) {
-    Index sum = 0;
-    for (const auto* gate : nn::gates(model_)) sum += (gate->*of)();
-    return sum;
-  }
-  Index open() {
-    Index sum = 0;
-    for (const auto* gate : nn::gates(model_)) sum += gates::counts(context_.threads(), *gate).open;
-    return sum;
-  }
   static double mean_sigma(const GateParameter<float>& gate) {
     if (gate.sigma_mode != SigmaMode::gate) return gate.sigma;
     const auto& sigmas = gate.learned_sigma.sigmas;
@@ -172,8 +164,8 @@ class Summary {
 
   const Config& config_;
   Context& context_;
-  Model& model_;
-  Evaluation validation_, test_;
+  Network& network_;
+  Examiner& examiner_;
 };
 
 /// How a run talks to its user, on standard error: a bar on a terminal, plain lines elsewhere, nothing when quiet.
@@ -197,15 +189,20 @@ class Console {
   }
   void epoch(const EpochRecord& row) {
     char line[160];
-    std::snprintf(line, sizeof line, "epoch %llu/%d  loss %.4f  validation %.2f%%  pruned %.2f%%",
-                  static_cast<unsigned long long>(row.epoch), epochs_, row.loss, 100 * row.validation_binary,
-                  100 * row.pruned);
+    std::snprintf(line, sizeof line, "epoch %llu/%d  loss %.4f", static_cast<unsigned long long>(row.epoch), epochs_, row.loss);
     status_ = line;
+    if (!std::isnan(row.validation_binary)) status_ += concat("  validation ", percent(row.validation_binary));
+    status_ += concat("  pruned ", percent(row.pruned));
     if (!terminal_) say(status_);
   }
   void finish() { progress_.finish(); }
 
  private:
+  static std::string percent(double share) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.2f%%", 100 * share);
+    return text;
+  }
   bool quiet_, terminal_;
   int epochs_;
   std::string name_, status_;
@@ -213,59 +210,81 @@ class Console {
   Progress progress_;
 };
 
-/// Searches with one kind of weights, and writes everything into the folder, which the caller holds as a `RunFolder`; an empty summary if it
-/// was interrupted.
-template <template <class> class Source>
-Json run_search(const Config& config, const Data& data, const Json& description, const std::string& folder,
-                const std::string& name) {
+/// The ticket of a network, or its weights where it is none, as a file.
+inline void write_result(const Config& config, const Properties& properties, Context& context, Network& network, const std::string& path) {
+  if (config.mode_value() == Mode::frozen_random) {
+    ticket::save(ticket::make_ticket(network, properties), path);
+  } else {
+    nn::save_weights(effective_weights(context, network, parse_name<Rescale>("--rescale", rescale_names, config.rescale)), path);
+  }
+}
+
+/// Puts the weights of `--weights` into a network, and says which they are; `result`: the file that the search will write.
+inline Json take_weights(const Config& config, Network& network, const std::string& result) {
+  std::error_code not_there;
+  if (std::filesystem::equivalent(config.weights, result, not_there)) {
+    throw std::runtime_error(concat("--out: expected a folder other than that of --weights, got ", result, ", which the search would replace"));
+  }
+  load_frozen_weights(network, config.weights);
+  Json hashes = Json::array();
+  nn::for_each_of<nn::FrozenTensor<float>>(network, [&](auto& weight) { hashes.push_back(weight.hash()); });
+  return hashes;
+}
+
+/// What the summary says of a ticket's file, or of a file of weights.
+inline void describe_result(const std::string& path, bool strong, Json& json) {
+  const auto bytes = std::filesystem::file_size(path);
+  if (!strong) {
+    json["weights"] = {{"bytes", bytes}};
+    return;
+  }
+  const ticket::Ticket found = ticket::load(path);
+  Index weights = 0;
+  for (const auto& layer : found.layers) weights += layer.shape.size();
+  json["ticket"] = {{"bytes", bytes},
+                    {"bits_per_weight", 8 * static_cast<double>(bytes) / static_cast<double>(weights)},
+                    {"entropy_bytes", ticket::entropy_bytes(found)}};
+}
+
+/// One search, and all its files into the folder, which the caller holds as a `RunFolder`; an empty summary if it was interrupted.
+inline Json run_one(const Config& config, const Data& data, const Json& description, const std::string& folder, const std::string& name) {
   Context context(config.threads);
-  const models::LeNetOptions network = config.network(data.train.features(), data.train.classes);
+  const Properties properties = config.properties(image_property(data.train), data.train.classes, data.statistics);
   const auto build = [&](std::uint64_t seed) {
     nn::Init init = config.make_init();
     init.seed = seed;
-    return models::LeNet<Source>(init, network);
+    return make_network(properties, config.network, init, config.weight_source());
   };
-  models::LeNet<Source> model = build(config.seed);
+  Network network = build(config.seed);
   const bool strong = config.mode_value() == Mode::frozen_random;
   const std::string checkpoint = folder + "/checkpoint.bin", result = folder + (strong ? "/ticket.tombola" : "/weights.bin");
   Json what{{"config", config.to_json()}, {"seed", config.seed}, {"data", description}};
-  if (config.mode_value() == Mode::frozen_trained) {
-    std::error_code not_there;
-    if (std::filesystem::equivalent(config.weights, result, not_there)) {
-      throw std::runtime_error(concat("--out: expected a folder other than that of --weights, got ", folder,
-                                      ", whose weights.bin the search would replace"));
-    }
-    load_frozen_weights(model, config.weights);
-    nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { what["weights"].push_back(weight.hash()); });
-  }
+  if (config.mode_value() == Mode::frozen_trained) what["weights"] = take_weights(config, network, result);
   const std::string identity = what.dump();
-  Search<models::LeNet<Source>> search(config, data, context, model, checkpoint);
+  Examiner examiner(context, data, evaluation_batch(properties), config.moments);
+  Search search(config, data, context, network, examiner, checkpoint);
   const bool resumes = config.resume && std::filesystem::exists(checkpoint);
   if (resumes) search.resume(identity);
   Console console(config, name, search.steps(), search.state().step);
   if (resumes) console.say(concat("going on after step ", search.state().step, " of ", search.steps()));
   if (config.resume && !resumes) console.say("no checkpoint in " + folder + ": starting anew");
 
-  const auto write_result = [&] {
+  const auto write_results = [&] {
     std::error_code not_there;  // an earlier run's summary must not stand beside this one's ticket
     std::filesystem::remove(folder + "/summary.json", not_there);
     write_file(folder + "/history.csv", history_csv(search.state().history));
-    if (strong) {
-      ticket::save(ticket::make_ticket(model, ticket_properties(network, config.rescale, data.statistics)), result);
-    } else {
-      nn::save_weights(effective_weights(context, model), result);
-    }
+    write_result(config, properties, context, network, result);
   };
   const bool finished = search.run(identity, {[&](std::uint64_t step) { console.step(step); },
-                                              [&](const EpochRecord& row) { console.epoch(row); }, write_result});
+                                              [&](const EpochRecord& row) { console.epoch(row); }, write_results});
   console.finish();
   if (!finished) {
     console.say(concat("interrupted after step ", search.state().step, "; --resume goes on from ", checkpoint));
     return {};
   }
 
-  write_result();
-  Summary<models::LeNet<Source>> summary(config, data, context, model);
+  write_results();
+  Summary summary(config, context, network, examiner);
   Json json{{"config", config.to_json()},
             {"data", description},
             {"seed", config.seed},
@@ -278,39 +297,12 @@ Json run_search(const Config& config, const Data& data, const Json& description,
             {"gates", summary.gates()},
             {"layers", summary.layers()},
             {"accuracy", summary.accuracy(build)}};
-  const auto bytes = std::filesystem::file_size(result);
-  if (strong) {
-    const ticket::Ticket found = ticket::load(result);
-    Index weights = 0;
-    for (const auto& layer : found.layers) weights += layer.shape.size();
-    json["ticket"] = {{"bytes", bytes},
-                      {"bits_per_weight", 8 * static_cast<double>(bytes) / static_cast<double>(weights)},
-                      {"entropy_bytes", ticket::entropy_bytes(found)}};
-  } else {
-    json["weights"] = {{"bytes", bytes}};
-  }
-  write_figures(folder,
-                concat("LeNet on ", data.train.count() + data.validation.count(), " images, seed ", config.seed),
-                search.state().history, data.validation.count() > 0, model);
+  if (search.seconds() > 0) json["images_per_second"] = static_cast<double>(search.images()) / search.seconds();
+  describe_result(result, strong, json);
+  write_figures(folder, concat(config.network, " on ", data.train.count() + data.validation.count(), " images, seed ", config.seed),
+                search.state().history, network);
   write_file(folder + "/summary.json", json.dump(2) + "\n");
   return json;
-}
-
-/// Chooses the model for the mode.
-inline Json run_one(const Config& config, const Data& data, const Json& description, const std::string& folder,
-                    const std::string& name) {
-  switch (config.mode_value()) {
-  case Mode::frozen_random:
-  case Mode::frozen_trained:
-    return config.structured() ? run_search<nn::Frozen>(config, data, description, folder, name)
-                               : run_search<nn::Gated>(config, data, description, folder, name);
-  case Mode::joint:
-    return config.structured() ? run_search<nn::Trained>(config, data, description, folder, name)
-                               : run_search<nn::Joint>(config, data, description, folder, name);
-  case Mode::dense:
-    return run_search<nn::Trained>(config, data, description, folder, name);
-  }
-  throw std::logic_error("run: an unknown mode");
 }
 
 }  // namespace examples

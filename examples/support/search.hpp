@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <functional>
@@ -16,12 +17,6 @@
 #include "support/evaluate.hpp"
 
 namespace examples {
-
-/// The images of a run, and what they are normalised by: mean and deviation of all training images.
-struct Data {
-  data::Images train, validation, test;
-  data::Statistics statistics;
-};
 
 /// Set by ctrl-C, a polite kill or a lost terminal: the search stops at the next step, and saves a checkpoint.
 inline std::atomic<bool> interrupted{false};
@@ -37,26 +32,30 @@ inline void stop_on_signals() {
 struct SearchReport {
   std::function<void(std::uint64_t step)> step;
   std::function<void(const EpochRecord&)> epoch;
-  std::function<void()> checkpoint;  ///< called after each; writes what goes with it, such as the ticket so far
+  std::function<void()> checkpoint;  ///< called after each, the network settled; writes what goes with it, such as the ticket so far
 };
 
-/// One search over a model. The model and the data outlive it.
-template <class Model>
+/// One search over a network. Network, data and examiner outlive it.
 class Search {
  public:
-  Search(const Config& config, const Data& data, Context& context, Model& model, std::string checkpoint_path)
+  Search(const Config& config, const Data& data, Context& context, Network& network, Examiner& examiner, std::string checkpoint_path)
       : config_(config),
         context_(context),
-        model_(model),
+        network_(network),
+        examiner_(examiner),
         path_(std::move(checkpoint_path)),
-        gates_(nn::gates(model)),
+        gates_(nn::gates(network)),
         adam_(context, gates_, {.rate = config.rate}),
-        sgd_(context, nn::parameters(model), {.rate = config.weight_rate, .weight_decay = config.weight_decay}),
-        train_(
-            data.train,
-            {.size = config.batch, .seed = config.seed, .shift = config.shift, .statistics = data.statistics, .threads = &context.threads()}),
-        validation_(data.validation,
-                    {.size = 1000, .shuffle = false, .statistics = data.statistics, .threads = &context.threads()}),
+        sgd_(context, nn::parameters(network), {.rate = config.weight_rate, .weight_decay = config.weight_decay}),
+        train_(data.train, {.size = config.batch,
+                            .seed = config.seed,
+                            .shift = config.shift,
+                            .reflect = config.reflect,
+                            .flip = parse_name<data::Flip>("--flip", flip_names, config.flip),
+                            .cutout = config.cutout,
+                            .statistics = data.statistics,
+                            .threads = &context.threads()}),
+        validates_(data.validation.count() > 0),
         penalty_(parse_name<Penalty>("--penalty", penalty_names, config.penalty)) {
     for (const auto* gate : gates_) gate_count_ += gate->size();
     if (config.target_sparsity > 0 && gate_count_ > 0) controller_.emplace(config.target_sparsity);
@@ -66,11 +65,13 @@ class Search {
     return static_cast<std::uint64_t>(config_.epochs) * static_cast<std::uint64_t>(train_.count());
   }
   const SearchState& state() const noexcept { return state_; }
+  /// Of the last stretch after a resume, as the images of its steps.
   double seconds() const noexcept { return seconds_; }
+  std::uint64_t images() const noexcept { return images_; }
 
   /// Goes on from the checkpoint. Throws `std::runtime_error` if it is not one of this configuration.
   void resume(const std::string& identity) {
-    state_ = load_checkpoint(path_, identity, model_);
+    state_ = load_checkpoint(path_, identity, network_);
     adam_.set_steps(state_.optimiser_steps);
     if (controller_) controller_->restore(state_.controller);
   }
@@ -107,7 +108,7 @@ class Search {
     const PassOptions options{
         .seed = config_.seed, .step = static_cast<std::uint32_t>(state_.step)};
     Tape<float> tape(context_, options);
-    const Var<float> logits = model_(tape.input(batch.rows()));
+    const Var<float> logits = network_(tape.input(batch.x));
     const Var<float> loss = cross_entropy(logits, batch.labels, static_cast<float>(config_.smoothing));
     if (!std::isfinite(loss.item())) explain(batch, options, loss.item());
     tape.backward(loss);
@@ -125,6 +126,7 @@ class Search {
     state_.loss_sum += static_cast<double>(loss.item()) * static_cast<double>(batch.size());
     state_.correct += static_cast<std::uint64_t>(count_correct(logits.value(), batch.labels));
     state_.seen += static_cast<std::uint64_t>(batch.size());
+    images_ += static_cast<std::uint64_t>(batch.size());
   }
 
   double next_lambda() {
@@ -153,17 +155,24 @@ class Search {
     const auto [pruned, fractional] = pruned_share();
     const auto seen = static_cast<double>(state_.seen);
     const std::uint64_t epoch = state_.step / static_cast<std::uint64_t>(train_.count());
+    const bool validated = validates_ && (epoch % static_cast<std::uint64_t>(config_.validate_every) == 0 || state_.step == steps());
+    const auto validation = [&](Reading reading) {
+      if (!validated) return std::nan("");
+      examiner_.settle(network_, reading);
+      return examiner_.validation(network_, reading);
+    };
+    const double relaxed = validation(Reading::relaxed), binary = validation(Reading::binary);
     state_.history.push_back({epoch, state_.step, optim::cosine_rate(config_.rate, progress(), config_.warmup),
                               state_.lambda, state_.loss_sum / seen, static_cast<double>(state_.correct) / seen,
-                              accuracy(context_, model_, validation_, Reading::relaxed),
-                              accuracy(context_, model_, validation_, Reading::binary), pruned, fractional});
+                              relaxed, binary, pruned, fractional});
     state_.loss_sum = 0;
     state_.correct = state_.seen = 0;
     report.epoch(state_.history.back());
   }
 
   void save(const std::string& identity, const SearchReport& report) {
-    save_checkpoint(path_, identity, state_, model_);
+    examiner_.settle(network_, Reading::binary);  // what moments a checkpoint holds does not depend on where the run was interrupted
+    save_checkpoint(path_, identity, state_, network_);
     report.checkpoint();
   }
 
@@ -173,7 +182,7 @@ class Search {
     const std::string where = concat("step ", state_.step, ": ");
     try {
       Tape<float> tape(context_, options);
-      model_(tape.input(batch.rows()));
+      network_(tape.input(batch.x));
     } catch (const std::runtime_error& error) {
       throw std::runtime_error(where + error.what());
     }
@@ -182,17 +191,20 @@ class Search {
 
   const Config& config_;
   Context& context_;
-  Model& model_;
+  Network& network_;
+  Examiner& examiner_;
   std::string path_;
   std::vector<GateParameter<float>*> gates_;
   optim::Adam<float> adam_;
   optim::Sgd<float> sgd_;
-  data::Batches<float> train_, validation_;
+  data::Batches<float> train_;
+  bool validates_;
   Penalty penalty_;
   std::optional<gates::SparsityController> controller_;
   Index gate_count_ = 0;
   SearchState state_;
   double seconds_ = 0;
+  std::uint64_t images_ = 0;
 };
 
 }  // namespace examples

@@ -73,7 +73,7 @@ def gates(medians):
     rows = []
     for key, own in medians.items():
         _, kernel, count, threads = key.split("/")
-        rows.append([kernel, f"{int(count):,}", threads, f"{own['per_gate'] * 1e9:.2f}", f"{own['share']:.2f}"])
+        rows.append([kernel, f"{int(count):,}", threads, f"{own['per_gate']:.2f}", f"{own['share']:.2f}"])
     return ["Forward: draw, clamp, multiply with the weight, 12 bytes a gate. Update: backward, gradient of the sparse penalty, Adam and",
             "bounds, 32 bytes a gate. Share: of the triad speed measured just before and after; above one in the caches.", ""] + table(
                 ["kernel", "gates", "threads", "ns a gate", "share of triad"], rows)

@@ -1,0 +1,274 @@
+#include "support/networks.hpp"
+
+#include <charconv>
+#include <set>
+
+namespace examples {
+
+namespace {
+
+/// The parts of a text between commas.
+std::vector<std::string> split_at_commas(const std::string& text) {
+  std::vector<std::string> parts;
+  std::size_t first = 0;
+  for (std::size_t comma; (comma = text.find(',', first)) != std::string::npos; first = comma + 1) parts.push_back(text.substr(first, comma - first));
+  parts.push_back(text.substr(first));
+  return parts;
+}
+
+template <class T>
+bool read_all(const std::string& text, T& value) {
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return failure == std::errc{} && end == text.data() + text.size();
+}
+
+struct Image {
+  Index height, width, channels;
+};
+
+Image image_of(const PropertyReader& properties) {
+  const std::vector<Index> extents = properties.counts("image");
+  if (extents.size() != 3 || std::max({extents[0], extents[1], extents[2]}) > 1 << 16) properties.refuse("image", "height,width,channels");
+  return {extents[0], extents[1], extents[2]};
+}
+
+/// The side of the images of networks that take square ones.
+Index square_side(const PropertyReader& properties) {
+  const Image image = image_of(properties);
+  if (image.height != image.width) properties.refuse("image", "a square image");
+  return image.height;
+}
+
+double width_of(const PropertyReader& properties) { return properties.has("width") ? properties.number("width") : 1.0; }
+
+nn::Activation activation_of(const PropertyReader& properties) {
+  return {properties.choice<nn::ActivationKind>("activation", nn::activation_names)};
+}
+
+template <template <class> class Source>
+Network make_lenet(const PropertyReader& properties, const nn::Init& init, bool unit_gates, bool input_gates) {
+  const Image image = image_of(properties);
+  return Network(models::LeNet<Source>(init, {.inputs = image.height * image.width * image.channels,
+                                              .hidden = properties.counts("hidden"),
+                                              .outputs = properties.count("classes"),
+                                              .activation = activation_of(properties),
+                                              .unit_gates = unit_gates,
+                                              .input_gates = input_gates,
+                                              .cost_in_weights = properties.has("cost")}));
+}
+
+template <template <class> class Source>
+Network make_resnet(const PropertyReader& properties, const nn::Init& init, models::ResNetOptions options, bool unit_gates) {
+  options.stem = properties.choice<models::Stem>("stem", stem_names);
+  options.width = width_of(properties);
+  options.channels = image_of(properties).channels;
+  options.outputs = properties.count("classes");
+  options.unit_gates = unit_gates;
+  return Network(models::ResNet<Source>(init, options));
+}
+
+template <template <class> class Source>
+Network make(const PropertyReader& properties, const nn::Init& init) {
+  const std::string& name = properties.text("network");
+  const std::string structure = properties.has("structure") ? properties.text("structure") : "weights";
+  const bool input_gates = structure == "units+inputs", unit_gates = input_gates || structure == "units";
+  if (!unit_gates && structure != "weights") properties.refuse("structure", "weights, units or units+inputs");
+  if (name == "lenet") return make_lenet<Source>(properties, init, unit_gates, input_gates);
+  if (input_gates) properties.refuse("structure", "weights or units for a convolutional network");
+  const Index outputs = properties.count("classes"), channels = image_of(properties).channels;
+  for (const int depth : {2, 4, 6, 8}) {
+    if (name != concat("conv", depth)) continue;
+    return Network(models::ConvN<Source>(init, {.depth = depth,
+                                                .size = square_side(properties),
+                                                .channels = channels,
+                                                .outputs = outputs,
+                                                .activation = activation_of(properties),
+                                                .width = width_of(properties),
+                                                .unit_gates = unit_gates}));
+  }
+  if (name == "shallow_cnn") {
+    models::ShallowCnnOptions options;
+    options.size = square_side(properties);
+    options.channels = channels;
+    options.outputs = outputs;
+    options.activation = activation_of(properties);
+    options.width = width_of(properties);
+    options.unit_gates = unit_gates;
+    return Network(models::ShallowCnn<Source>(init, options));
+  }
+  if (name == "fast_resnet") {
+    models::FastResNetOptions options;
+    options.size = square_side(properties);
+    options.channels = channels;
+    options.outputs = outputs;
+    options.width = width_of(properties);
+    options.unit_gates = unit_gates;
+    return Network(models::FastResNet<Source>(init, options));
+  }
+  if (name == "resnet18") return make_resnet<Source>(properties, init, models::resnet18(), unit_gates);
+  if (name == "resnet34") return make_resnet<Source>(properties, init, models::resnet34(), unit_gates);
+  if (name == "resnet50") return make_resnet<Source>(properties, init, models::resnet50(), unit_gates);
+  if (name == "wide_resnet50_2") return make_resnet<Source>(properties, init, models::wide_resnet50_2(), unit_gates);
+  properties.refuse("network", "a network that this program knows");
+}
+
+}  // namespace
+
+std::string exact(double value) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, value).ptr};
+}
+
+std::string exact(const std::vector<double>& values) {
+  std::string text;
+  for (const double value : values) text += (text.empty() ? "" : ",") + exact(value);
+  return text;
+}
+
+void PropertyReader::refuse(const std::string& key, const std::string& expected) const {
+  throw std::runtime_error(concat(where_, ": expected ", expected, " as property ", key, ", got ", has(key) ? properties_.at(key) : "none"));
+}
+
+const std::string& PropertyReader::text(const std::string& key) const {
+  if (!has(key)) refuse(key, "a value");
+  return properties_.at(key);
+}
+
+std::vector<double> PropertyReader::numbers(const std::string& key) const {
+  std::vector<double> values;
+  for (const std::string& part : split_at_commas(text(key))) {
+    if (!read_all(part, values.emplace_back())) refuse(key, "numbers separated by commas");
+  }
+  return values;
+}
+
+double PropertyReader::number(const std::string& key) const {
+  const std::vector<double> values = numbers(key);
+  if (values.size() != 1) refuse(key, "a number");
+  return values[0];
+}
+
+std::vector<Index> PropertyReader::counts(const std::string& key) const {
+  std::vector<Index> values;
+  for (const std::string& part : split_at_commas(text(key))) {
+    if (!read_all(part, values.emplace_back()) || values.back() < 1 || values.back() > 1 << 24) refuse(key, "whole numbers from 1 to 2^24");
+  }
+  return values;
+}
+
+Network make_network(const Properties& properties, const std::string& where, const nn::Init& init, Weights weights) {
+  const PropertyReader reader(properties, where);
+  switch (weights) {
+  case Weights::frozen:
+    return make<nn::Frozen>(reader, init);
+  case Weights::gated:
+    return make<nn::Gated>(reader, init);
+  case Weights::trained:
+    return make<nn::Trained>(reader, init);
+  case Weights::joint:
+    return make<nn::Joint>(reader, init);
+  }
+  throw std::logic_error("make_network: an unknown kind of weights");
+}
+
+Network ticket_network(const ticket::Ticket& ticket, const std::string& path) {
+  const PropertyReader properties(ticket.properties, path);
+  nn::Init init;
+  init.seed = ticket.seed;
+  init.weights = ticket.layers.front().weights.init;
+  init.rescale = properties.choice<Rescale>("rescale", std::array<std::string_view, 3>{"none", "layer", "neuron"});
+  if (properties.has("scale")) init.scale = static_cast<float>(properties.number("scale"));
+  try {
+    Network network = make_network(ticket.properties, path, init, ticket.units.empty() ? Weights::gated : Weights::frozen);
+    ticket::apply_ticket(ticket, network);
+    return network;
+  } catch (const std::invalid_argument& mismatch) {
+    throw std::runtime_error(path + ": " + mismatch.what());
+  }
+}
+
+data::Statistics input_statistics(const ticket::Ticket& ticket, const std::string& path) {
+  const PropertyReader properties(ticket.properties, path);
+  return {properties.numbers("input.mean"), properties.numbers("input.std")};
+}
+
+Index evaluation_batch(const Properties& properties) { return properties.at("network") == "lenet" ? 1000 : 200; }
+
+void load_frozen_weights(Network& network, const std::string& path) {
+  nn::NamedWeights weights = nn::load_weights(path);
+  nn::for_each_of<nn::FrozenTensor<float>>(network, [&](nn::FrozenTensor<float>& weight) {
+    const WeightLayout layout(weight.shape());
+    const auto found = weights.find(weight.name());
+    if (found == weights.end() || found->second.shape() != layout.torchvision()) {
+      throw std::runtime_error(concat(path, ": expected weights ", weight.name(), " ", layout.torchvision(), ", got ",
+                                      found == weights.end() ? "none" : to_string(found->second.shape())));
+    }
+    auto values = Tensor<float>::uninitialized(weight.shape());
+    layout.from_numbers(found->second.data(), values.data());
+    weight.load(values);
+    weights.erase(found);
+  });
+  nn::for_each_of<RunningMoments<float>>(network, [&](RunningMoments<float>& moments) {  // they are measured again under the new mask
+    weights.erase(moments.name + ".running_mean");
+    weights.erase(moments.name + ".running_var");
+  });
+  if (!weights.empty()) {
+    throw std::runtime_error(concat(path, ": expected the weights of this network alone, got also ", weights.begin()->first));
+  }
+}
+
+nn::NamedWeights effective_weights(Context& context, Network& network, Rescale rescale) {
+  Inference<float> pass(context, {.gates = Reading::binary});
+  std::map<std::string, View<const float>> weights;
+  std::map<std::string, GateParameter<float>*> gates;
+  nn::for_each_of<nn::FrozenTensor<float>>(network, [&](auto& weight) { weights.emplace(weight.name(), weight.value()); });
+  nn::for_each_of<Parameter<float>>(network, [&](auto& weight) { weights.emplace(weight.name, weight.value); });
+  nn::for_each_of<GateParameter<float>>(network, [&](auto& gate) { gates.emplace(gate.name, &gate); });
+
+  // Gates on channels multiply what reads these channels, unless a skip connection does.
+  const std::vector<nn::Connection> connections = network.connections();
+  std::set<Index> skipped;
+  for (const auto& connection : connections) {
+    if (connection.name.empty()) skipped.insert(connection.from);
+  }
+  nn::NamedWeights named;
+  std::map<Index, std::vector<float>> of_channels;
+  for (const auto& connection : connections) {
+    if (connection.name.empty() || weights.contains(connection.name)) continue;
+    const auto [z, s] = gated_weight(pass, *gates.at(connection.name), rescale == Rescale::none ? Rescale::none : Rescale::layer);
+    Tensor<float> factors = Tensor<float>::copy_of(z.value());
+    for (float& factor : factors) factor *= s ? s.value()[0] : 1.0f;
+    if (skipped.contains(connection.to)) {
+      named.emplace(connection.name, std::move(factors));
+    } else {
+      of_channels[connection.to].assign(factors.begin(), factors.end());
+    }
+  }
+  for (const auto& connection : connections) {
+    if (connection.name.empty() || !weights.contains(connection.name)) continue;
+    const View<const float> weight = weights.at(connection.name);
+    Tensor<float> product = Tensor<float>::copy_of(weight);
+    const Index rows = weight.shape()[0], in = weight.shape().last(), filter = product.size() / rows;
+    if (const auto gate = gates.find(connection.name); gate != gates.end()) {
+      const auto [z, s] = gated_weight(pass, *gate->second, rescale);  // times the weight, if the gates have it
+      for (Index i = 0; i < product.size(); ++i) {
+        const float factor = s ? s.value()[s.shape().size() == 1 ? 0 : i / filter] : 1.0f;
+        product[i] = (gate->second->weight.size() != 0 ? z.value()[i] : z.value()[i] * product[i]) * factor;
+      }
+    }
+    if (const auto factors = of_channels.find(connection.from); factors != of_channels.end()) {
+      for (Index i = 0; i < product.size(); ++i) product[i] *= factors->second[static_cast<std::size_t>(i % in / connection.repeat)];
+    }
+    const WeightLayout layout(weight.shape());
+    Tensor<float> numbered(layout.torchvision());
+    layout.to_numbers(product.data(), numbered.data());
+    named.emplace(connection.name, std::move(numbered));
+  }
+  nn::for_each_of<RunningMoments<float>>(network, [&](RunningMoments<float>& moments) {
+    named.emplace(moments.name + ".running_mean", Tensor<float>::copy_of(moments.mean));
+    named.emplace(moments.name + ".running_var", Tensor<float>::copy_of(moments.variance));
+  });
+  return named;
+}
+
+}  // namespace examples

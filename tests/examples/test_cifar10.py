@@ -1,0 +1,102 @@
+"""Searches in convolutional networks: every model, mode and structure, tickets that evaluate to the same accuracy, the same bytes whatever happens."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from program import build, results, run, skip_unless_built, summary, tombola, write_data
+
+cifar10 = build / "examples/cifar10"
+skip_unless_built(cifar10, tombola)
+kills = int(os.environ.get("TOMBOLA_KILLS", "4"))
+
+
+def command(out, data, *options):
+    """A search on small images, small unless the options say otherwise."""
+    small = {"--validation": 40, "--epochs": 3, "--batch": 40, "--moments": 200, "--validate-every": 2, "--shift": 1, "--lambda": 0.3}
+    defaults = [part for option, value in small.items() if option not in options for part in (option, value)]
+    return [str(part) for part in (cifar10, "--data", data, "--quiet", *defaults, *options, "--out", out)]
+
+
+with tempfile.TemporaryDirectory() as folder:
+    data = write_data(Path(folder, "data"), train=400, test=60, side=8)
+    models = [["--model", "fast_resnet", "--width", 0.125], ["--model", "shallow_cnn", "--width", 0.25, "--activation", "elu"],
+              ["--model", "conv2", "--width", 0.125], ["--model", "conv6", "--width", 0.125, "--rescale", "neuron"],
+              ["--model", "resnet18", "--width", 0.125, "--stem", "imagenet"], ["--model", "resnet50", "--width", 0.0625],
+              ["--model", "fast_resnet", "--width", 0.125, "--structure", "units"], ["--model", "conv4", "--width", 0.125, "--structure", "units"],
+              ["--model", "resnet34", "--width", 0.0625, "--structure", "units"]]
+    for number, options in enumerate(models):
+        out = Path(folder, f"model-{number}")
+        run(*command(out, data, *options))
+        s = summary(out)
+        assert s["strong_ticket"] is True and s["images_per_second"] > 0, s
+        assert 0 < s["gates"]["effective_kept"] <= s["gates"]["kept"] < s["gates"]["total"], s["gates"]
+        assert "verify" and "intact" in run(tombola, "verify", out / "ticket.tombola").stdout
+        again = json.loads(run(tombola, "eval", out / "ticket.tombola", "--data", data).stdout)
+        assert again["accuracy"] == s["accuracy"]["test"]["binary"], (options, again, s["accuracy"])
+        history = Path(out, "history.csv").read_text().splitlines()
+        assert len(history) == 4 and [line.split(",")[7] == "" for line in history[1:]] == [True, False, False], history
+
+    # Something is learned: class c lights up pixel c.
+    learns = ["--model", "fast_resnet", "--width", 0.25, "--shift", 0, "--flip", "none"]
+    learned = Path(folder, "learned")
+    run(*command(learned, data, *learns, "--epochs", 12))
+    accuracy = summary(learned)["accuracy"]
+    assert accuracy["test"]["binary"] > 0.8 > accuracy["control"]["shuffled_mask"], accuracy
+
+    # Other modes leave weights, with their moments; loaded and frozen, with every gate open, they are the same network.
+    dense = Path(folder, "dense")
+    run(*command(dense, data, *learns, "--epochs", 12, "--mode", "dense"))
+    assert not (dense / "ticket.tombola").exists() and summary(dense)["accuracy"]["test"]["binary"] > 0.9, summary(dense)["accuracy"]
+    frozen = Path(folder, "frozen")
+    run(*command(frozen, data, *learns, "--mode", "frozen-trained", "--weights", dense / "weights.bin", "--epochs", 1, "--rate", 0, "--start", 1,
+                 "--rescale", "none"))
+    assert summary(frozen)["accuracy"]["test"]["binary"] == summary(dense)["accuracy"]["test"]["binary"]
+    for mode in ("joint", "frozen-trained"):
+        for structure in ("weights", "units"):
+            out = Path(folder, f"{mode}-{structure}")
+            more = ["--weights", dense / "weights.bin"] if mode == "frozen-trained" else []
+            run(*command(out, data, *learns[:4], "--mode", mode, "--structure", structure, *more))
+            assert summary(out)["strong_ticket"] is False and (out / "weights.bin").exists()
+    # Gates on channels that a skip connection reads stand beside the weights: such a file is not plain weights.
+    refused = run(*command(Path(folder, "refused"), data, *learns[:4], "--mode", "frozen-trained", "--weights",
+                           Path(folder, "joint-units/weights.bin")), expect=1).stderr
+    assert "expected the weights of this network alone, got also" in refused, refused
+
+    # The same bytes for any number of threads, and after kill -9 at random moments.
+    options = ["--model", "fast_resnet", "--width", 0.125, "--epochs", 6, "--checkpoint-every", 1, "--cutout", 3, "--target-sparsity", 0.8]
+    undisturbed = Path(folder, "undisturbed")
+    began = time.monotonic()
+    run(*command(undisturbed, data, *options, "--threads", 1))
+    whole = time.monotonic() - began
+    for threads in (2, 3, 7):
+        out = Path(folder, f"threads-{threads}")
+        run(*command(out, data, *options, "--threads", threads))
+        assert results(out) == results(undisturbed), f"{threads} threads changed the result"
+    moments, killed = random.Random(2), Path(folder, "killed")
+    for _ in range(kills):
+        process = subprocess.Popen(command(killed, data, *options, "--resume"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        time.sleep(moments.uniform(0, whole))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    run(*command(killed, data, *options, "--resume"))
+    assert results(killed) == results(undisturbed), "kill -9 and --resume changed the result"
+
+    # Bad input.
+    for wrong, part in ((["--model", "resnet99"], "--model"), (["--model", "conv6", "--width", 0.001], "--width"), (["--flip", "often"], "--flip"),
+                        (["--model", "conv8"], "conv_n: expected images whose size 4 halvings divide"), (["--structure", "units+inputs"], "structure"),
+                        (["--stem", "none"], "--stem"), (["--moments", 0], "--moments"), (["--validate-every", 0], "--validate-every")):
+        result = run(*command(Path(folder, "bad"), data, *wrong), expect=None)
+        assert result.returncode > 0 and part in result.stderr + result.stdout, (wrong, result)
+    result = run(*command(Path(folder, "bad"), Path(folder, "nowhere")), expect=1)
+    assert "nowhere" in result.stderr and len(result.stderr.splitlines()) == 1, result
+    environment = {**os.environ, "TOMBOLA_DATA": str(folder), "XDG_CACHE_HOME": str(folder)}
+    nothing = [part for part in command(Path(folder, "bad"), data) if part not in ("--data", str(data))]
+    result = run(*nothing, expect=1, env=environment)
+    assert "tools/fetch-data cifar10" in result.stderr and len(result.stderr.splitlines()) == 1, result
