@@ -329,3 +329,72 @@ TEST_CASE("tape: two tapes in two user threads, each with its own context") {
   CHECK(same_bits(a, expected));
   CHECK(same_bits(b, expected));
 }
+
+namespace {
+
+/// y = 2 x, computed again in backward; counts how often it was computed.
+Var<float> restored_double(const Var<float>& x, int& times) {
+  Pass<float>& pass = x.pass();
+  const Var<float> y = pass.result(x.shape(), x.needs_gradient());
+  const auto compute = [times = &times, x = x.node(), y = y.node()](Pass<float>&) {
+    ++*times;
+    for (Index i = 0; i < x->size(); ++i) y->output()[i] = 2 * x->value[i];
+  };
+  compute(pass);
+  pass.restore_step(y, compute);
+  pass.backward_step(y, [x = x.node(), y = y.node()](Pass<float>& pass) {
+    const auto dx = pass.accumulate(*x);
+    for (Index i = 0; i < x->size(); ++i) dx.into[i] = 2 * y->gradient[i] + (dx.beta == 0.0f ? 0.0f : dx.into[i]);
+  });
+  return y;
+}
+
+}  // namespace
+
+TEST_CASE("tape: values that can be computed again are dropped with their last handle, and are back for their readers") {
+  const Tensor<float> x({2}, {1, 3});
+  for (const bool held : {false, true}) {
+    CAPTURE(held);
+    Context context(1);
+    Tape<float> tape(context);
+    int times = 0;
+    const Var<float> v = tape.variable(x);
+    Var<float> y = restored_double(v, times), z = y * y, all = sum(z + y);
+    Node<float>* node = y.node();
+    if (!held) {
+      y = {};
+      CHECK(node->value.data() == nullptr);
+      CHECK(node->shape() == Shape{2});
+    }
+    tape.backward(all);
+    CHECK(times == (held ? 1 : 2));
+    CHECK(same_bits(tape.gradient(v), Tensor<float>({2}, {8 * 1 + 2, 8 * 3 + 2})));  // of 4 x^2 + 2 x
+    CHECK((node->storage.size() == 0) == !held);  // given back again
+  }
+}
+
+TEST_CASE("tape: what borrows a value that can be computed again keeps it") {
+  Context context(1);
+  const Tensor<float> x({2}, {1, 3});
+  Tape<float> tape(context);
+  int times = 0;
+  const Var<float> v = tape.variable(x);
+  Var<float> y = restored_double(v, times);
+  Var<float> alias = tape.alias(y.value(), true, y.node());
+  const Node<float>* node = y.node();
+  y = {};
+  CHECK(node->value.data() != nullptr);
+  alias = {};
+  CHECK(times == 1);
+}
+
+TEST_CASE("inference: what can be computed again is dropped like everything else") {
+  Context context(1);
+  Inference<float> pass(context);
+  const Tensor<float> x({2}, {1, 3});
+  int times = 0;
+  Var<float> y = restored_double(pass.input(x.view()), times);
+  CHECK(y.node()->restore == nullptr);
+  y = {};
+  CHECK(times == 1);
+}

@@ -1,6 +1,9 @@
 #include "tombola/ops/batch_norm.hpp"
 
 #include "support/op.hpp"
+#include "tombola/ops/arithmetic.hpp"
+#include "tombola/ops/scale.hpp"
+#include "tombola/ops/sum.hpp"
 
 using namespace tombola;
 using namespace test_support;
@@ -177,4 +180,26 @@ TEST_CASE("batch_norm: what does not fit") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(batch_norm(zeros({2, 3}), running, {}, zeros({3}), zeros({2})),
                        "layer1.bn: expected weight and bias [3], got [3] and [2]", std::invalid_argument);
+}
+
+TEST_CASE("batch_norm: the same bits whether its output is kept for backward or computed again") {
+  const auto x = random_tensor<float>({6, 5}, 1), w = random_tensor<float>({5}, 2);
+  const auto gradients = [&](bool keep) {
+    Context context(1);
+    Tape<float> tape(context);
+    RunningMoments<float> first("bn1", 5), second("bn2", 5);
+    const Var<float> a = tape.variable(x.view()), b = tape.variable(w.view());
+    std::vector<Var<float>> kept;
+    // The second one reads the output of the first: that one alone is computed again.
+    Var<float> h = batch_norm(a, first, {.relu = true});
+    if (keep) kept.push_back(h);
+    h = batch_norm(h, second);
+    if (keep) kept.push_back(h);
+    h = scale(h, b);
+    tape.backward(sum(h * h));
+    return std::pair{tape.gradient(a), tape.gradient(b)};
+  };
+  const auto kept = gradients(true), restored = gradients(false);
+  CHECK(same_bits(kept.first, restored.first));
+  CHECK(same_bits(kept.second, restored.second));
 }

@@ -45,6 +45,8 @@ struct Node {
   const bool* outside_has_gradient = nullptr;  ///< for a gradient kept outside: whether earlier passes left one to add to
   std::uint32_t handles = 0;                   ///< how many Var, and values borrowed from this one, refer to it
   Node* owner = nullptr;                       ///< whose elements `value` borrows, if they are another node's
+  const void* restore = nullptr;               ///< a step that computes `value` again: it need not be kept for backward
+  void (*run_restore)(const void*, Pass<T>&) = nullptr;
 
   const Shape& shape() const noexcept { return value.shape(); }
   Index size() const noexcept { return value.size(); }
@@ -162,9 +164,17 @@ class Pass {
     static_assert(std::is_trivially_destructible_v<Step>,
                   "a backward step captures nodes, views and numbers by value: it is never destroyed");
     if (!y.needs_gradient()) return;
-    auto* place = static_cast<Step*>(arena_.take(sizeof(Step), alignof(Step)));
-    new (place) Step(step);
-    steps_.push_back({y.node(), place, [](const void* at, Pass& pass) { (*static_cast<const Step*>(at))(pass); }});
+    steps_.push_back({y.node(), keep(step), run<Step>, false});
+  }
+  /// Says how to compute the values of `y` again, cheaply: they are dropped with the last Var that refers to them, and come back before
+  /// the backward step of their last reader. `step(pass)` writes all of `y.node()->output()`, the same bits as before.
+  template <class Step>
+  void restore_step(const Var<T>& y, const Step& step) {
+    static_assert(std::is_trivially_destructible_v<Step>,
+                  "a restoring step captures nodes, views and numbers by value: it is never destroyed");
+    if (!y.needs_gradient()) return;
+    y.node()->restore = keep(step);
+    y.node()->run_restore = run<Step>;
   }
 
   /// For a backward step: where the gradient of x goes. x needs one.
@@ -194,9 +204,18 @@ class Pass {
 
   /// For Var: its last handle is gone.
   void unused(Node<T>& node) noexcept {
-    if (records_) return;
-    node.storage = {};
-    node.value = {};
+    if (!records_) {
+      node.storage = {};
+      node.value = {};
+    } else if (node.restore != nullptr && !steps_.empty() && !replays_) {
+      try {  // all readers are recorded by now: in backward, this runs before them
+        steps_.push_back({&node, node.restore, node.run_restore, true});
+      } catch (const std::bad_alloc&) {
+        return;  // then it is kept
+      }
+      node.value = View<const T>(nullptr, node.shape());
+      node.storage = {};
+    }
   }
 
  protected:
@@ -204,7 +223,17 @@ class Pass {
     Node<T>* y;
     const void* step;
     void (*run)(const void*, Pass&);
+    bool restores;  ///< computes y's values again instead of the gradients of its inputs
   };
+
+  template <class Step>
+  static void run(const void* at, Pass& pass) {
+    (*static_cast<const Step*>(at))(pass);
+  }
+  template <class Step>
+  const Step* keep(const Step& step) {
+    return new (arena_.take(sizeof(Step), alignof(Step))) Step(step);
+  }
 
   Pass(Context& context, const PassOptions& options, bool records)
       : context_(&context),
@@ -227,6 +256,7 @@ class Pass {
   Context* context_;
   PassOptions options_;
   bool records_;
+  bool replays_ = false;  ///< backward runs, or has run
   Arena arena_;
   std::vector<Node<T>*> nodes_;
   std::vector<Recorded> steps_;
@@ -263,8 +293,15 @@ class Tape : public Pass<T> {
     if (std::exchange(done_, true)) throw std::logic_error("backward: this tape has run backwards already");
     const Accumulator<T> start = this->accumulate(*y.node());
     for (Index i = 0; i < dy.size(); ++i) start.into[i] = dy[i] + (start.beta == T(0) ? T(0) : start.into[i]);
+    this->replays_ = true;
     for (auto step = this->steps_.rbegin(); step != this->steps_.rend(); ++step) {
       Node<T>& result = *step->y;
+      if (step->restores) {
+        result.storage = this->buffer(result.shape());
+        result.value = result.storage;
+        step->run(step->step, *this);
+        continue;
+      }
       if (result.has_gradient) step->run(step->step, *this);
       const auto next = step + 1;
       if (next != this->steps_.rend() && next->y == &result) continue;  // an op may leave several steps
