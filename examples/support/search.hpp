@@ -47,16 +47,18 @@ class Search {
         gates_(nn::gates(network)),
         adam_(context, gates_, {.rate = config.rate}),
         sgd_(context, nn::parameters(network), {.rate = config.weight_rate, .weight_decay = config.weight_decay}),
-        train_(data.train, {.size = config.batch,
-                            .seed = config.seed,
-                            .shift = config.shift,
-                            .reflect = config.reflect,
-                            .flip = parse_name<data::Flip>("--flip", flip_names, config.flip),
-                            .cutout = config.cutout,
-                            .statistics = data.statistics,
-                            .threads = &context.threads()}),
+        train_options_{.size = config.batch,
+                       .seed = config.seed,
+                       .shift = config.shift,
+                       .reflect = config.reflect,
+                       .flip = parse_name<data::Flip>("--flip", flip_names, config.flip),
+                       .cutout = config.cutout,
+                       .statistics = data.statistics,
+                       .threads = &context.threads()},
+        train_(data.train, train_options_),
         validates_(data.validation.count() > 0),
         penalty_(parse_name<Penalty>("--penalty", penalty_names, config.penalty)) {
+    if (config.flip != "none" || config.cutout > 0) ahead_.emplace(data.train, train_options_);
     for (const auto* gate : gates_) gate_count_ += gate->size();
     if (config.target_sparsity > 0 && gate_count_ > 0) controller_.emplace(config.target_sparsity);
   }
@@ -83,7 +85,8 @@ class Search {
     const auto began = std::chrono::steady_clock::now();
     while (state_.step < steps()) {
       const auto epoch = static_cast<Index>(state_.step / batches);
-      step(train_.get(epoch, static_cast<Index>(state_.step % batches)));
+      const auto number = static_cast<Index>(state_.step % batches);
+      step(ahead_ ? ahead_->get(epoch, number) : train_.get(epoch, number));
       ++state_.step;
       report.step(state_.step);
       if (state_.step % batches == 0) {
@@ -197,7 +200,9 @@ class Search {
   std::vector<GateParameter<float>*> gates_;
   optim::Adam<float> adam_;
   optim::Sgd<float> sgd_;
+  data::BatchOptions train_options_;
   data::Batches<float> train_;
+  std::optional<data::Prefetch<float>> ahead_;  ///< instead, where images are changed: that takes longer than waking a thread
   bool validates_;
   Penalty penalty_;
   std::optional<gates::SparsityController> controller_;

@@ -12,6 +12,7 @@
 #include "tombola/core/tensor.hpp"
 #include "tombola/data/batches.hpp"
 #include "tombola/data/dataset.hpp"
+#include "tombola/data/prefetch.hpp"
 #include "tombola/gates/effective.hpp"
 #include "tombola/gates/lambda.hpp"
 #include "tombola/gates/mask.hpp"

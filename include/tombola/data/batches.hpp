@@ -81,15 +81,20 @@ class Batches {
     return std::min(options_.size, images_->count() - number * options_.size);
   }
 
+  /// [size, height, width, channels] of a batch. Throws likewise.
+  Shape shape(Index number) const {
+    const Shape& all = images_->pixels.shape();
+    return {size(number), all[1], all[2], all[3]};
+  }
+
   /// One batch, valid until the next call.
   /// Throws `std::invalid_argument` unless 0 <= epoch < 2^32 and 0 <= number < count.
   Batch<T> get(Index epoch, Index number) {
     const Index n = size(number);
-    const Shape& all = images_->pixels.shape();
     if (x_.size() == 0) {
-      const Index most = std::min(options_.size, images_->count());
-      x_ = Tensor<T>::uninitialized({most, all[1], all[2], all[3]});
-      labels_ = Tensor<std::int32_t>::uninitialized({most});
+      const Shape most = shape(0);
+      x_ = Tensor<T>::uninitialized(most);
+      labels_ = Tensor<std::int32_t>::uninitialized({most[0]});
     }
     const View<T> x = x_.view().slice(0, n);
     const View<std::int32_t> labels = labels_.view().slice(0, n);
@@ -101,8 +106,7 @@ class Batches {
   /// Throws `std::invalid_argument` as `get` does, or if a shape is another one.
   void fill(Index epoch, Index number, View<T> x, View<std::int32_t> labels) {
     const Index n = size(number), features = images_->features(), first = number * options_.size;
-    const Shape& all = images_->pixels.shape();
-    const Shape image{n, all[1], all[2], all[3]}, row{n, features};
+    const Shape image = shape(number), row{n, features};
     require((x.shape() == image || x.shape() == row) && labels.shape() == Shape{n}, "batches: expected x ", image,
             " or ", row, " and labels ", Shape{n}, ", got ", x.shape(), " and ", labels.shape());
     arrange(epoch);
