@@ -1,13 +1,16 @@
 /// \file
-/// Whole training steps: forward, backward, update. Names: step/<what>/<threads>. LeNet-300-100 and Conv-6 with batches of 128.
+/// Whole training steps: forward, backward, update. Names: step/<what>/<threads>. LeNet-300-100, Conv-6 and ResNet-50 (ImageNet stem, on
+/// images of 32 x 32 like the others) with batches of 128.
 /// "floor": the time over the step's products at the peak of multiply-adds of the same run.
 #include <benchmark/benchmark.h>
 
+#include <array>
 #include <string>
 
 #include "peak.hpp"
 #include "tombola/models/conv_n.hpp"
 #include "tombola/models/lenet.hpp"
+#include "tombola/models/resnet.hpp"
 #include "tombola/ops/cross_entropy.hpp"
 #include "tombola/optim/adam.hpp"
 #include "tombola/optim/sgd.hpp"
@@ -47,6 +50,37 @@ double conv6_operations() {
     size /= 2;
   }
   return all.layer(256, 4096).layer(256, 256).layer(10, 256).sum();
+}
+
+/// Of ResNet-50 with the ImageNet stem on images of 32 x 32; taps that read padding alone are not counted.
+double resnet50_operations() {
+  Operations all(true);
+  const auto taps = [](Index size, Index kernel, Index stride) {  // of all outputs along one axis
+    Index inside = 0;
+    for (Index at = -(kernel / 2); at + kernel / 2 < size; at += stride) {
+      for (Index tap = at; tap < at + kernel; ++tap) inside += tap >= 0 && tap < size;
+    }
+    return inside;
+  };
+  const auto convolution = [&](Index size, Index in, Index out, Index kernel, Index stride) {
+    const Index along = taps(size, kernel, stride);
+    all.layer(along * along * out, in);
+  };
+  convolution(32, 3, 64, 7, 2);
+  Index in = 64, size = 8;  // the stem halves, the pool halves again
+  for (int stage = 0; stage < 4; ++stage) {
+    const Index width = Index{64} << stage;
+    for (int block = 0; block < std::array{3, 4, 6, 3}[static_cast<std::size_t>(stage)]; ++block) {
+      const Index stride = stage > 0 && block == 0 ? 2 : 1;
+      convolution(size, in, width, 1, 1);
+      convolution(size, width, width, 3, stride);
+      if (block == 0) convolution(size, in, 4 * width, 1, stride);
+      size /= stride;
+      convolution(size, width, 4 * width, 1, 1);
+      in = 4 * width;
+    }
+  }
+  return all.layer(10, 2048).sum();
 }
 
 /// The steps of one search on random images.
@@ -115,6 +149,14 @@ int main(int argc, char** argv) {
   });
   add("conv6-dense", [=](benchmark::State& state, int threads) {
     run(state, models::ConvN<nn::Trained>(init, {}), pictures, conv6_operations(), threads);
+  });
+  models::ResNetOptions resnet = models::resnet50();
+  resnet.stem = models::Stem::imagenet;
+  add("resnet50-gated", [=](benchmark::State& state, int threads) {
+    run(state, models::ResNet<nn::Gated>(init, resnet), pictures, resnet50_operations(), threads);
+  });
+  add("resnet50-dense", [=](benchmark::State& state, int threads) {
+    run(state, models::ResNet<nn::Trained>(init, resnet), pictures, resnet50_operations(), threads);
   });
   benchmark::RunSpecifiedBenchmarks();
 }

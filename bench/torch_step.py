@@ -1,7 +1,7 @@
-"""One gate-training step of LeNet-300-100, batch 128, in PyTorch: the peer of `step/lenet-gated`.
+"""Gate-training and dense steps in PyTorch, batch 128: the peers of `step/*-gated` and `step/*-dense`.
 
 Read from standard input by any Python that has PyTorch, so that it may live in another root: python3 - < bench/torch_step.py
-Prints JSON: the version, and the median milliseconds for each number of threads, dense and gated.
+Prints JSON: the version, and the median milliseconds of each network ("lenet-gated"), for each number of threads.
 """
 import json
 import os
@@ -9,38 +9,95 @@ import sys
 import time
 
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 
-SIZES = [784, 300, 100, 10]
 SIGMA = 0.5
 
 
-class Network(torch.nn.Module):
-    def __init__(self, gated):
+class Weight(nn.Module):
+    """A frozen weight under Gaussian gates, or a trained one."""
+
+    def __init__(self, shape, fan_in, gated):
         super().__init__()
-        weights = [(torch.rand(o, i) * 2 - 1) * (6 / i) ** 0.5 for i, o in zip(SIZES, SIZES[1:])]
-        self.weights = torch.nn.ParameterList([torch.nn.Parameter(w, requires_grad=not gated) for w in weights])
-        self.mus = torch.nn.ParameterList([torch.nn.Parameter(torch.full_like(w, 0.5)) for w in weights]) if gated else []
+        self.w = nn.Parameter((torch.rand(*shape) * 2 - 1) * (6 / fan_in) ** 0.5, requires_grad=not gated)
+        self.mu = nn.Parameter(torch.full(shape, 0.5)) if gated else None
+
+    def weight(self):
+        return self.w if self.mu is None else self.w * (self.mu + SIGMA * torch.randn_like(self.mu)).clamp(0, 1)
+
+
+class Linear(Weight):
+    def __init__(self, inputs, outputs, gated):
+        super().__init__((outputs, inputs), inputs, gated)
 
     def forward(self, x):
-        for layer, weight in enumerate(self.weights):
-            if len(self.mus):
-                mu = self.mus[layer]
-                weight = weight * (mu + SIGMA * torch.randn_like(mu)).clamp(0, 1)
-            x = F.linear(x, weight)
-            x = F.relu(x) if layer + 1 < len(self.weights) else x
-        return x
+        return F.linear(x, self.weight())
 
 
-def median_step(gated, steps=300):
+class Conv(Weight):
+    def __init__(self, inputs, outputs, kernel, stride, gated):
+        super().__init__((outputs, inputs, kernel, kernel), inputs * kernel * kernel, gated)
+        self.stride, self.padding = stride, kernel // 2
+
+    def forward(self, x):
+        return F.conv2d(x, self.weight(), stride=self.stride, padding=self.padding)
+
+
+def norm(channels):
+    return nn.BatchNorm2d(channels, affine=False)
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, inputs, width, stride, gated):
+        super().__init__()
+        outputs = 4 * width
+        self.body = nn.Sequential(
+            Conv(inputs, width, 1, 1, gated), norm(width), nn.ReLU(), Conv(width, width, 3, stride, gated), norm(width), nn.ReLU(),
+            Conv(width, outputs, 1, 1, gated), norm(outputs))
+        change = stride != 1 or inputs != outputs
+        self.skip = nn.Sequential(Conv(inputs, outputs, 1, stride, gated), norm(outputs)) if change else nn.Identity()
+
+    def forward(self, x):
+        return F.relu(self.body(x) + self.skip(x))
+
+
+def lenet(gated):
+    return nn.Sequential(Linear(784, 300, gated), nn.ReLU(), Linear(300, 100, gated), nn.ReLU(), Linear(100, 10, gated)), (784,)
+
+
+def conv6(gated):
+    layers, inputs = [], 3
+    for outputs in (64, 128, 256):
+        layers += [Conv(inputs, outputs, 3, 1, gated), nn.ReLU(), Conv(outputs, outputs, 3, 1, gated), nn.ReLU(), nn.MaxPool2d(2)]
+        inputs = outputs
+    layers += [nn.Flatten(), Linear(4096, 256, gated), nn.ReLU(), Linear(256, 256, gated), nn.ReLU(), Linear(256, 10, gated)]
+    return nn.Sequential(*layers), (3, 32, 32)
+
+
+def resnet50(gated):
+    layers, inputs = [Conv(3, 64, 7, 2, gated), norm(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], 64
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        for block in range(blocks):
+            layers.append(Bottleneck(inputs, 64 << stage, 2 if stage > 0 and block == 0 else 1, gated))
+            inputs = 256 << stage
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), Linear(2048, 10, gated)]
+    return nn.Sequential(*layers), (3, 32, 32)
+
+
+def median_step(build, gated, steps, channels_last=False):
     torch.manual_seed(0)
-    model, x, y = Network(gated), torch.randn(128, 784), torch.randint(0, 10, (128,))
+    model, shape = build(gated)
+    x, y = torch.randn(128, *shape), torch.randint(0, 10, (128,))
+    if channels_last:
+        model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    mus = [module.mu for module in model.modules() if getattr(module, "mu", None) is not None]
     adam = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3, fused=True)
     times = []
     for _ in range(steps):
         start = time.perf_counter()
         loss = F.cross_entropy(model(x), y)
-        for mu in model.mus:  # the penalty of METHOD: the sum of P(z > 0)
+        for mu in mus:  # the penalty: the sum of P(z > 0)
             loss = loss + 1e-6 * (0.5 * (1 + torch.erf(mu / (SIGMA * 2 ** 0.5)))).sum()
         adam.zero_grad(set_to_none=True)
         loss.backward()
@@ -49,9 +106,12 @@ def median_step(gated, steps=300):
     return sorted(times[steps // 6:])[(steps - steps // 6) // 2] * 1e3
 
 
-result = {"version": torch.__version__, "dense": {}, "gated": {}}
-for threads in range(1, len(os.sched_getaffinity(0)) + 1):
-    torch.set_num_threads(threads)
-    for name in ("dense", "gated"):
-        result[name][threads] = median_step(name == "gated")
+result = {"version": torch.__version__, "steps": {}}
+for build, steps in ((lenet, 300), (conv6, 8), (resnet50, 8)):
+    for kind in ("gated", "dense"):
+        found = result["steps"][f"{build.__name__}-{kind}"] = {}
+        for threads in range(1, len(os.sched_getaffinity(0)) + 1):
+            torch.set_num_threads(threads)
+            layouts = (False,) if build is lenet else (False, True)  # the better of both
+            found[threads] = min(median_step(build, kind == "gated", steps, layout) for layout in layouts)
 json.dump(result, sys.stdout)

@@ -95,16 +95,17 @@ def step(medians, torch):
         milliseconds = own["real_time"] / 1e3
         best[what] = min(best.get(what, milliseconds), milliseconds)
         rows.append([f"Tombola, {what}", threads, f"{milliseconds:.3f}" if milliseconds < 10 else f"{milliseconds:.1f}", f"{own['floor']:.2f}"])
-    for what in ("gated", "dense") if torch else ():
-        for threads, milliseconds in torch[what].items():
-            rows.append([f"PyTorch {torch['version']}, lenet-{what}", threads, f"{milliseconds:.3f}", "-"])
+    for what, times in torch["steps"].items() if torch else ():
+        for threads, milliseconds in times.items():
+            rows.append([f"PyTorch {torch['version']}, {what}", threads, f"{milliseconds:.3f}" if milliseconds < 10 else f"{milliseconds:.1f}", "–"])
     lines = table(["step, batch 128", "threads", "ms", "times its products at the peak"], rows)
+    networks = [what.removesuffix("-gated") for what in best if what.endswith("-gated")]
     lines += ["", "Gated over dense: " + ", ".join(f"{network} {best[f'{network}-gated'] / best[f'{network}-dense']:.2f}"
-                                                  for network in ("lenet", "conv6")) + "."]
+                                                  for network in networks) + "."]
     if torch:
-        ratios = {what: min(torch[what].values()) / best[f"lenet-{what}"] for what in ("gated", "dense")}
-        lines.append(f"PyTorch's time over ours, each at its best number of threads: gated {ratios['gated']:.1f}, dense "
-                     f"{ratios['dense']:.1f} (its dense twin is trained by fused Adam, ours by SGD).")
+        ratios = ", ".join(f"{what} {min(times.values()) / best[what]:.2f}" for what, times in torch["steps"].items())
+        lines.append(f"PyTorch's time over ours, each at its best number of threads and PyTorch in its better memory format: {ratios} (its dense "
+                     "twins are trained by fused Adam, ours by SGD).")
     return lines
 
 
