@@ -177,6 +177,8 @@ Network ticket_network(const ticket::Ticket& ticket, const std::string& path) {
   init.seed = ticket.seed;
   init.weights = ticket.layers.front().weights.init;
   init.rescale = properties.choice<Rescale>("rescale", std::array<std::string_view, 3>{"none", "layer", "neuron"});
+  init.left = 0;
+  for (const auto& layer : ticket.layers) init.left += layer.shape.size();
   if (properties.has("scale")) init.scale = static_cast<float>(properties.number("scale"));
   try {
     Network network = make_network(ticket.properties, path, init, ticket.units.empty() ? Weights::gated : Weights::frozen);

@@ -25,12 +25,16 @@ constexpr WeightInit inits[] = {WeightInit::uniform, WeightInit::signed_constant
 TEST_CASE("init: weight tensors are numbered in the order in which they are drawn") {
   for (const WeightInit kind : inits) {
     nn::Init init{.seed = 42, .weights = kind};
-    CHECK(init.draw(20, 10) == FrozenWeights{42, 0, kind, default_scale(kind, 20, 10)});
-    CHECK(init.draw(10, 30) == FrozenWeights{42, 1, kind, default_scale(kind, 10, 30)});
+    CHECK(init.draw({10, 20}, 20, 10) == FrozenWeights{42, 0, kind, default_scale(kind, 20, 10)});
+    CHECK(init.draw({30, 10}, 10, 30) == FrozenWeights{42, 1, kind, default_scale(kind, 10, 30)});
     CHECK(init.next == 2);
   }
   nn::Init scaled{.seed = 1, .weights = WeightInit::uniform, .scale = 0.5f};
-  CHECK(scaled.draw(20, 10).scale == 0.5f);
+  CHECK(scaled.draw({10, 20}, 20, 10).scale == 0.5f);
+  nn::Init few{.left = 210};
+  few.draw({10, 20}, 20, 10);
+  CHECK_THROWS_WITH_AS(few.draw({11}, 1, 11), "init: expected a model whose next weight has at most 10 elements, got [11]", std::invalid_argument);
+  CHECK(few.next == 1);
 }
 
 TEST_CASE("frozen tensor: what the seed draws, in double the same numbers widened") {

@@ -20,9 +20,12 @@ struct Init {
   gates::GateOptions gates = {};
   Rescale rescale = Rescale::none;
   std::uint32_t next = 0;  ///< the number of the next weight tensor
+  Index left = Index{1} << 34;  ///< how many weights a model may have, less those drawn: what is described by others may be absurd
 
-  /// The frozen weights of the next tensor.
-  FrozenWeights draw(Index fan_in, Index fan_out) {
+  /// The frozen weights of the next tensor. Throws `std::invalid_argument` if they are more than are `left`.
+  FrozenWeights draw(const Shape& shape, Index fan_in, Index fan_out) {
+    require(shape.size() <= left, "init: expected a model whose next weight has at most ", left, " elements, got ", shape);
+    left -= shape.size();
     return {seed, next++, weights, scale.value_or(default_scale(weights, fan_in, fan_out))};
   }
 };

@@ -73,7 +73,7 @@ struct Frozen {
   FrozenTensor<T> frozen;
 
   Frozen(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
-      : frozen(init.draw(fan_in, fan_out), name, shape) {}
+      : frozen(init.draw(shape, fan_in, fan_out), name, shape) {}
   GatedWeight<T> operator()(Pass<T>& pass) { return {pass.input(frozen.value()), {}}; }
   auto members() { return std::tie(frozen); }
 };
@@ -86,7 +86,7 @@ struct Gated {
   Rescale rescale;
 
   Gated(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
-      : frozen(init.draw(fan_in, fan_out), name, shape),
+      : frozen(init.draw(shape, fan_in, fan_out), name, shape),
         gate(gates::make_gates<T>(init.gates, name, init.seed, frozen.origin()->id, shape, frozen.value())),
         rescale(init.rescale) {}
   GatedWeight<T> operator()(Pass<T>& pass) { return gated_weight(pass, gate, rescale); }
@@ -99,7 +99,7 @@ struct Trained {
   Parameter<T> weight;
 
   Trained(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
-      : weight(detail::drawn<T>(init.draw(fan_in, fan_out), shape), name) {}
+      : weight(detail::drawn<T>(init.draw(shape, fan_in, fan_out), shape), name) {}
   GatedWeight<T> operator()(Pass<T>& pass) { return {parameter_value(pass, weight), {}}; }
   auto members() { return std::tie(weight); }
 };
@@ -112,12 +112,9 @@ struct Joint {
   Rescale rescale;
 
   Joint(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
-      : weight(Tensor<T>(shape), name),
-        rescale(init.rescale) {
-    const FrozenWeights origin = init.draw(fan_in, fan_out);
-    weight.value = detail::drawn<T>(origin, shape);
-    gate = gates::make_gates<T>(init.gates, name, init.seed, origin.id, shape);
-  }
+      : weight(detail::drawn<T>(init.draw(shape, fan_in, fan_out), shape), name),
+        gate(gates::make_gates<T>(init.gates, name, init.seed, init.next - 1, shape)),
+        rescale(init.rescale) {}
   GatedWeight<T> operator()(Pass<T>& pass) {
     auto [z, scale] = gated_weight(pass, gate, rescale);
     return {z * parameter_value(pass, weight), std::move(scale)};

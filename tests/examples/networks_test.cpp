@@ -1,0 +1,116 @@
+#include "support/networks.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/tensors.hpp"
+
+using namespace examples;
+using namespace test_support;
+
+namespace {
+
+const Properties small_lenet{{"network", "lenet"}, {"image", "4,4,1"}, {"classes", "3"}, {"hidden", "6,5"}, {"activation", "relu"}, {"rescale", "layer"},
+                             {"input.mean", "0.5"}, {"input.std", "0.25"}};
+const Properties small_fast{{"network", "fast_resnet"}, {"image", "8,8,3"}, {"classes", "4"}, {"width", "0.125"}, {"rescale", "none"},
+                            {"input.mean", "0.5,0.4,0.3"}, {"input.std", "0.25,0.2,0.3"}};
+
+Properties with(Properties properties, const std::string& key, const std::string& value) {
+  properties[key] = value;
+  return properties;
+}
+
+/// A network whose gates are open or closed at random.
+Network masked_network(const Properties& properties, Weights weights) {
+  Network network = make_network(properties, "here", {.seed = 5, .rescale = Rescale::layer}, weights);
+  std::uint32_t group = 0;
+  for (auto* gate : nn::gates(network)) {
+    Bits open(gate->size());
+    const Stream stream{3, Purpose::control, group++, 0};
+    for (Index i = 0; i < open.size(); ++i) open.set(i, stream.word(static_cast<std::uint64_t>(i)) % 2 == 0);
+    gates::set_mask(*gate, open);
+  }
+  return network;
+}
+
+Tensor<float> output(Network& network, const Shape& images) {
+  Context context(1);
+  Inference<float> pass(context);
+  return Tensor<float>::copy_of(network(pass.input(random_tensor<float>(images, 1).view())).value());
+}
+
+}  // namespace
+
+TEST_CASE("networks: a ticket's network computes what the searched one does") {
+  for (const auto& [properties, images] : {std::pair{small_lenet, Shape{3, 4, 4, 1}}, {small_fast, Shape{3, 8, 8, 3}},
+                                           {with(small_fast, "structure", "units"), Shape{3, 8, 8, 3}},
+                                           {with(with(small_lenet, "structure", "units+inputs"), "cost", "weights"), Shape{3, 4, 4, 1}}}) {
+    CAPTURE(properties.at("network"));
+    const bool units = properties.contains("structure");
+    Network network = masked_network(properties, units ? Weights::frozen : Weights::gated);
+    const ticket::Ticket ticket = ticket::make_ticket(network, with(properties, "rescale", "layer"));
+    Network again = ticket_network(ticket, "here");
+    CHECK(same_bits(output(again, images), output(network, images)));
+  }
+  const ticket::Ticket ticket = [] {
+    Network network = masked_network(small_fast, Weights::gated);
+    return ticket::make_ticket(network, small_fast);
+  }();
+  CHECK(input_statistics(ticket, "here").mean == std::vector{0.5, 0.4, 0.3});
+  CHECK(input_statistics(ticket, "here").deviation == std::vector{0.25, 0.2, 0.3});
+}
+
+TEST_CASE("networks: effective weights in a dense network compute what the masked one does") {
+  Context context(1);
+  for (const auto& [properties, structured] : {std::pair{small_lenet, false}, {with(small_lenet, "structure", "units+inputs"), true}}) {
+    for (const Weights weights : {structured ? Weights::frozen : Weights::gated, structured ? Weights::trained : Weights::joint}) {
+      Network masked = masked_network(properties, weights);
+      const nn::NamedWeights effective = effective_weights(context, masked, Rescale::layer);
+      Network dense = make_network(small_lenet, "here", {.seed = 9}, Weights::trained);
+      nn::for_each_of<Parameter<float>>(dense, [&](auto& weight) { weight.value = Tensor<float>::copy_of(effective.at(weight.name)); });
+      const Tensor<float> one = output(dense, {3, 4, 4, 1}), other = output(masked, {3, 4, 4, 1});
+      for (Index i = 0; i < one.size(); ++i) CHECK(one[i] == doctest::Approx(other[i]).epsilon(1e-4));  // factors in another order
+    }
+  }
+  Network masked = masked_network(with(small_fast, "structure", "units"), Weights::trained);
+  const nn::NamedWeights effective = effective_weights(context, masked, Rescale::layer);
+  CHECK(effective.at("conv1.weight").shape() == Shape{4, 3, 3, 3});      // torchvision's
+  CHECK(effective.at("stage1.conv.units").shape() == Shape{8});          // a skip connection reads these channels
+  CHECK(effective.at("stage1.bn.running_var").shape() == Shape{8});
+}
+
+TEST_CASE("networks: properties that are missing, unknown or absurd") {
+  const auto make = [](const Properties& properties) { make_network(properties, "file", {.left = 1 << 20}, Weights::gated); };
+  const auto refuses = [&](const Properties& properties, const char* message) {
+    CHECK_THROWS_WITH_AS(make(properties), message, std::runtime_error);
+  };
+  refuses({}, "file: expected a value as property network, got none");
+  refuses(with(small_lenet, "network", "transformer"), "file: expected a network that this program knows as property network, got transformer");
+  refuses(with(small_lenet, "image", "4,4"), "file: expected height,width,channels as property image, got 4,4");
+  refuses(with(small_lenet, "image", "4,4,100000"), "file: expected height,width,channels as property image, got 4,4,100000");
+  refuses(with(small_lenet, "image", "4,four,1"), "file: expected whole numbers from 1 to 2^24 as property image, got 4,four,1");
+  refuses(with(small_lenet, "classes", "0"), "file: expected whole numbers from 1 to 2^24 as property classes, got 0");
+  refuses(with(small_lenet, "hidden", "5,,5"), "file: expected whole numbers from 1 to 2^24 as property hidden, got 5,,5");
+  refuses(with(small_lenet, "structure", "heads"), "file: expected weights, units or units+inputs as property structure, got heads");
+  refuses(with(small_fast, "structure", "units+inputs"),
+          "file: expected weights or units for a convolutional network as property structure, got units+inputs");
+  refuses(with(small_fast, "image", "8,16,3"), "file: expected a square image as property image, got 8,16,3");
+  refuses(with(small_fast, "width", "wide"), "file: expected numbers separated by commas as property width, got wide");
+  refuses(with(small_fast, "width", "1,2"), "file: expected a number as property width, got 1,2");
+  for (const Properties& absurd : {with(small_lenet, "hidden", "16777216,16777216"), with(small_lenet, "image", "65536,65536,65536"),
+                                   with(small_lenet, "hidden", "2000,2000"), with(small_fast, "width", "1e5"), with(small_fast, "width", "inf"),
+                                   with(small_fast, "width", "nan"), with(small_fast, "width", "60")}) {
+    CHECK_THROWS_AS(make(absurd), std::invalid_argument);
+  }
+}
+
+TEST_CASE("networks: a ticket with properties of another network is refused, whatever they ask for") {
+  Network network = masked_network(small_lenet, Weights::gated);
+  const ticket::Ticket good = ticket::make_ticket(network, small_lenet);
+  for (const auto& [key, value] : {std::pair{"hidden", "100000,100000"}, {"hidden", "6"}, {"classes", "4"}, {"image", "60000,60000,3"},
+                                   {"network", "conv6"}, {"rescale", "often"}, {"scale", "2"}, {"structure", "units"}}) {
+    CAPTURE(key);
+    ticket::Ticket other = good;
+    other.properties[key] = value;
+    CHECK_THROWS_AS(ticket_network(other, "file"), std::runtime_error);
+  }
+}
