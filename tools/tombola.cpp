@@ -107,7 +107,7 @@ int main(int argc, char** argv) {
   auto* eval_command = app.add_subcommand("eval", "accuracy of the ticket's network on the test images");
   for (auto* command : {inspect_command, verify_command, eval_command}) command->add_option("FILE", file, "a ticket")->required();
   inspect_command->add_flag("--json", as_json, "for programs");
-  eval_command->add_option("--data", folder, "folder with a data set in MNIST's format; default as for lenet_mnist");
+  eval_command->add_option("--data", folder, "folder with CIFAR-10 or a data set in MNIST's format; default as for cifar10 and lenet_mnist");
   eval_command->add_option("--threads", threads, "processors to use")->check(CLI::Range(1, 1024))->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {

@@ -67,6 +67,13 @@ struct Config {
     if (mode_value() == Mode::dense && structured()) {
       throw std::runtime_error("--structure: expected weights for --mode dense, which has no gates, got " + structure);
     }
+    if (network != "lenet" && structure == "units+inputs") {
+      throw std::runtime_error("--structure: expected weights or units for a convolutional network, got " + structure);
+    }
+    if (cost_in_weights && (network != "lenet" || !structured())) {
+      throw std::runtime_error("--cost-in-weights: expected gates on the neurons of a fully connected network (--structure units), got " + structure +
+                               " of " + network);
+    }
     if (sigma && gate_kind() != tombola::GateKind::gaussian) {
       throw std::runtime_error("--sigma: expected --gates gaussian, whose noise it is the width of, got " + gates);
     }
@@ -330,7 +337,7 @@ inline void add_convnet_options(CLI::App& app, Config& c) {
   app.add_option("--cutout", c.cutout, "side of a square that is cut out of each training image (0: none)")
       ->check(CLI::Range(Index{0}, Index{1024}))
       ->group("Data");
-  app.add_option("--moments", c.moments, "training images that normalisation is measured on under a mask, at most")
+  app.add_option("--moments", c.moments, "training images, the first ones, that normalisation is measured on under a mask; whole batches")
       ->check(CLI::Range(Index{1}, Index{1} << 31))
       ->group("Data");
   app.add_option("--model", c.network, "the network")->check(one_of(convnet_names))->group("Network");

@@ -20,14 +20,16 @@ struct DataSource {
   bool is_subset = false;  ///< results on the subset say so
 };
 
-/// The data set whose files are in a folder: mnist, cifar10, or nothing.
-inline std::string format_of(const std::string& folder) {
+/// The data set whose files are in a folder: mnist, cifar10, or nothing; `preferred`, if it holds both.
+inline std::string format_of(const std::string& folder, const std::string& preferred) {
   const auto holds = [&folder](std::initializer_list<const char*> files) {
     std::error_code ignored;  // what cannot be looked at is not there
     return std::any_of(files.begin(), files.end(), [&](const char* file) { return std::filesystem::exists(folder + file, ignored); });
   };
-  if (holds({"/test_batch.bin", "/test_batch.bin.gz", "/cifar-10-batches-bin"})) return "cifar10";
-  return holds({"/t10k-images-idx3-ubyte", "/t10k-images-idx3-ubyte.gz"}) ? "mnist" : "";
+  const bool cifar10 = holds({"/test_batch.bin", "/test_batch.bin.gz", "/cifar-10-batches-bin"});
+  const bool mnist = holds({"/t10k-images-idx3-ubyte", "/t10k-images-idx3-ubyte.gz", "/t10k-images.idx3-ubyte", "/t10k-images.idx3-ubyte.gz"});
+  if (cifar10 && mnist) return preferred;
+  return cifar10 ? "cifar10" : mnist ? "mnist" : "";
 }
 
 /// The first of these that is there; an explicit folder is taken as it is, and refused later if it is not there.
@@ -40,7 +42,7 @@ inline DataSource find_data(const std::string& given, const std::string& name) {
   };
   const auto is_there = [&name](const std::string& folder) {
     std::error_code ignored;
-    return name == "mnist" ? std::filesystem::is_directory(folder, ignored) : format_of(folder) == name;
+    return name == "mnist" ? std::filesystem::is_directory(folder, ignored) : format_of(folder, name) == name;
   };
   if (const std::string root = environment("TOMBOLA_DATA"); !root.empty() && is_there(root + "/" + name)) return {root + "/" + name};
   std::string cache = environment("XDG_CACHE_HOME");
@@ -53,7 +55,7 @@ inline DataSource find_data(const std::string& given, const std::string& name) {
 
 /// Reads a folder in the format that its files have; `name` is the one that is expected, if it cannot be told.
 inline data::TrainAndTest load_images(const std::string& folder, const std::string& name) {
-  const std::string format = format_of(folder);
+  const std::string format = format_of(folder, name);
   return (format.empty() ? name : format) == "cifar10" ? data::load_cifar10(folder) : data::load_mnist(folder);
 }
 

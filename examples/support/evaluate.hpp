@@ -44,7 +44,7 @@ inline bool normalises(Network& network) {
 /// Measures networks: each reading of the gates, and each mask, has moments of its own, taken from the first training images as they are.
 class Examiner {
  public:
-  /// Borrows all of them. `moments`: how many training images the moments are taken from, at most; whole batches.
+  /// Borrows all of them. `moments`: how many training images the moments are taken from, rounded up to whole batches.
   Examiner(Context& context, const Data& data, Index batch, Index moments)
       : context_(context),
         train_(data.train, evaluation_options(batch, data.statistics, context)),

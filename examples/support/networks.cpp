@@ -1,6 +1,8 @@
 #include "support/networks.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <set>
 
 namespace examples {
@@ -28,7 +30,9 @@ struct Image {
 
 Image image_of(const PropertyReader& properties) {
   const std::vector<Index> extents = properties.counts("image");
-  if (extents.size() != 3 || std::max({extents[0], extents[1], extents[2]}) > 1 << 16) properties.refuse("image", "height,width,channels");
+  if (extents.size() != 3 || std::max({extents[0], extents[1], extents[2]}) > 1 << 16) {
+    properties.refuse("image", "height,width,channels of at most 65536 each");
+  }
   return {extents[0], extents[1], extents[2]};
 }
 
@@ -156,6 +160,12 @@ std::vector<Index> PropertyReader::counts(const std::string& key) const {
   return values;
 }
 
+Index PropertyReader::count(const std::string& key) const {
+  const std::vector<Index> values = counts(key);
+  if (values.size() != 1) refuse(key, "one whole number");
+  return values[0];
+}
+
 Network make_network(const Properties& properties, const std::string& where, const nn::Init& init, Weights weights) {
   const PropertyReader reader(properties, where);
   switch (weights) {
@@ -191,7 +201,17 @@ Network ticket_network(const ticket::Ticket& ticket, const std::string& path) {
 
 data::Statistics input_statistics(const ticket::Ticket& ticket, const std::string& path) {
   const PropertyReader properties(ticket.properties, path);
-  return {properties.numbers("input.mean"), properties.numbers("input.std")};
+  const data::Statistics statistics{properties.numbers("input.mean"), properties.numbers("input.std")};
+  const std::vector<Index> image = properties.counts("image");
+  const auto serves = [&image](const std::vector<double>& values) {
+    return (values.size() == 1 || static_cast<Index>(values.size()) == image.back()) &&
+           std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
+  };
+  if (!serves(statistics.mean)) properties.refuse("input.mean", "a finite number for each channel");
+  if (!serves(statistics.deviation) || *std::min_element(statistics.deviation.begin(), statistics.deviation.end()) <= 0) {
+    properties.refuse("input.std", "a finite number above 0 for each channel");
+  }
+  return statistics;
 }
 
 Index evaluation_batch(const Properties& properties) { return properties.at("network") == "lenet" ? 1000 : 200; }

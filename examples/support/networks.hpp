@@ -40,7 +40,7 @@ class PropertyReader {
   double number(const std::string& key) const;
   std::vector<double> numbers(const std::string& key) const;
   std::vector<Index> counts(const std::string& key) const;  ///< whole numbers from 1 on
-  Index count(const std::string& key) const { return counts(key).at(0); }
+  Index count(const std::string& key) const;
   template <class E, std::size_t n>
   E choice(const std::string& key, const std::array<std::string_view, n>& names) const {
     try {

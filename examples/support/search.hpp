@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -58,7 +57,7 @@ class Search {
         train_(data.train, train_options_),
         validates_(data.validation.count() > 0),
         penalty_(parse_name<Penalty>("--penalty", penalty_names, config.penalty)) {
-    if (config.flip != "none" || config.cutout > 0) ahead_.emplace(data.train, train_options_);
+    if (config.network != "lenet") ahead_.emplace(data.train, train_options_);
     for (const auto* gate : gates_) gate_count_ += gate->size();
     if (config.target_sparsity > 0 && gate_count_ > 0) controller_.emplace(config.target_sparsity);
   }
@@ -94,8 +93,10 @@ class Search {
         const bool last = state_.step == steps();
         if (last || static_cast<int>(state_.step / batches) % config_.checkpoint_every == 0) save(identity, report);
       }
-      if (interrupted && state_.step < steps()) {
-        save(identity, report);
+      if (interrupted && state_.step < steps()) {  // the checkpoint first: who asked for an end may not wait long
+        save_checkpoint(path_, identity, state_, network_);
+        settle();
+        report.checkpoint();
         return false;
       }
     }
@@ -159,12 +160,13 @@ class Search {
     const auto seen = static_cast<double>(state_.seen);
     const std::uint64_t epoch = state_.step / static_cast<std::uint64_t>(train_.count());
     const bool validated = validates_ && (epoch % static_cast<std::uint64_t>(config_.validate_every) == 0 || state_.step == steps());
-    const auto validation = [&](Reading reading) {
-      if (!validated) return std::nan("");
-      examiner_.settle(network_, reading);
-      return examiner_.validation(network_, reading);
-    };
-    const double relaxed = validation(Reading::relaxed), binary = validation(Reading::binary);
+    double relaxed = std::nan(""), binary = relaxed;
+    if (validated) {
+      examiner_.settle(network_, Reading::relaxed);
+      relaxed = examiner_.validation(network_, Reading::relaxed);
+      settle();
+      binary = examiner_.validation(network_, Reading::binary);
+    }
     state_.history.push_back({epoch, state_.step, optim::cosine_rate(config_.rate, progress(), config_.warmup),
                               state_.lambda, state_.loss_sum / seen, static_cast<double>(state_.correct) / seen,
                               relaxed, binary, pruned, fractional});
@@ -174,9 +176,16 @@ class Search {
   }
 
   void save(const std::string& identity, const SearchReport& report) {
-    examiner_.settle(network_, Reading::binary);  // what moments a checkpoint holds does not depend on where the run was interrupted
+    settle();  // so that the moments in it do not depend on where the run was interrupted before
     save_checkpoint(path_, identity, state_, network_);
     report.checkpoint();
+  }
+
+  /// Takes the moments under the reading `binary`, if a step has changed them since.
+  void settle() {
+    if (settled_at_ == state_.step) return;
+    examiner_.settle(network_, Reading::binary);
+    settled_at_ = state_.step;
   }
 
   /// Repeats the step's forward pass with checks, to name the layer; always throws.
@@ -202,12 +211,13 @@ class Search {
   optim::Sgd<float> sgd_;
   data::BatchOptions train_options_;
   data::Batches<float> train_;
-  std::optional<data::Prefetch<float>> ahead_;  ///< instead, where images are changed: that takes longer than waking a thread
+  std::optional<data::Prefetch<float>> ahead_;  ///< instead, where steps are long: waking a thread costs a LeNet more than it saves
   bool validates_;
   Penalty penalty_;
   std::optional<gates::SparsityController> controller_;
   Index gate_count_ = 0;
   SearchState state_;
+  std::uint64_t settled_at_ = 0;
   double seconds_ = 0;
   std::uint64_t images_ = 0;
 };

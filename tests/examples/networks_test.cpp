@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 
 using namespace examples;
@@ -71,6 +72,22 @@ TEST_CASE("networks: effective weights in a dense network compute what the maske
       for (Index i = 0; i < one.size(); ++i) CHECK(one[i] == doctest::Approx(other[i]).epsilon(1e-4));  // factors in another order
     }
   }
+  // Gates on channels that flattened pixels and convolutions read, loaded again as a file of weights.
+  const Properties small_conv{{"network", "conv2"}, {"image", "4,4,3"}, {"classes", "4"}, {"width", "0.0625"}, {"activation", "relu"}};
+  for (const char* structure : {"weights", "units"}) {
+    CAPTURE(structure);
+    const bool structured = structure == std::string("units");
+    Network conv = masked_network(with(small_conv, "structure", structure), structured ? Weights::trained : Weights::joint);
+    const TemporaryFolder folder;
+    const std::string file = folder / "weights.bin";
+    nn::save_weights(effective_weights(context, conv, Rescale::layer), file);
+    Network frozen = make_network(small_conv, "here", {.seed = 9}, Weights::frozen);
+    load_frozen_weights(frozen, file);
+    const Tensor<float> one = output(frozen, {3, 4, 4, 3}), other = output(conv, {3, 4, 4, 3});
+    for (Index i = 0; i < one.size(); ++i) CHECK(one[i] == doctest::Approx(other[i]).epsilon(1e-4));
+    Network another = make_network(with(small_conv, "width", "0.125"), "here", {}, Weights::frozen);
+    CHECK_THROWS_AS(load_frozen_weights(another, file), std::runtime_error);
+  }
   Network masked = masked_network(with(small_fast, "structure", "units"), Weights::trained);
   const nn::NamedWeights effective = effective_weights(context, masked, Rescale::layer);
   CHECK(effective.at("conv1.weight").shape() == Shape{4, 3, 3, 3});      // torchvision's
@@ -85,10 +102,11 @@ TEST_CASE("networks: properties that are missing, unknown or absurd") {
   };
   refuses({}, "file: expected a value as property network, got none");
   refuses(with(small_lenet, "network", "transformer"), "file: expected a network that this program knows as property network, got transformer");
-  refuses(with(small_lenet, "image", "4,4"), "file: expected height,width,channels as property image, got 4,4");
-  refuses(with(small_lenet, "image", "4,4,100000"), "file: expected height,width,channels as property image, got 4,4,100000");
+  refuses(with(small_lenet, "image", "4,4"), "file: expected height,width,channels of at most 65536 each as property image, got 4,4");
+  refuses(with(small_lenet, "image", "4,4,100000"), "file: expected height,width,channels of at most 65536 each as property image, got 4,4,100000");
   refuses(with(small_lenet, "image", "4,four,1"), "file: expected whole numbers from 1 to 2^24 as property image, got 4,four,1");
   refuses(with(small_lenet, "classes", "0"), "file: expected whole numbers from 1 to 2^24 as property classes, got 0");
+  refuses(with(small_lenet, "classes", "3,4"), "file: expected one whole number as property classes, got 3,4");
   refuses(with(small_lenet, "hidden", "5,,5"), "file: expected whole numbers from 1 to 2^24 as property hidden, got 5,,5");
   refuses(with(small_lenet, "structure", "heads"), "file: expected weights, units or units+inputs as property structure, got heads");
   refuses(with(small_fast, "structure", "units+inputs"),
@@ -111,6 +129,22 @@ TEST_CASE("networks: a ticket with properties of another network is refused, wha
     CAPTURE(key);
     ticket::Ticket other = good;
     other.properties[key] = value;
+    CHECK_THROWS_AS(ticket_network(other, "file"), std::runtime_error);
+  }
+  for (const auto& [key, value] : {std::pair{"input.mean", "nan"}, {"input.mean", "0.5,0.5"}, {"input.std", "0"}, {"input.std", "-1"}, {"input.std", "inf"}}) {
+    CAPTURE(key);
+    ticket::Ticket other = good;
+    other.properties[key] = value;
+    CHECK_THROWS_AS(input_statistics(other, "file"), std::runtime_error);
+  }
+  // Moments that no batch has: not a number, or a variance below 0.
+  Network normalised = masked_network(small_fast, Weights::gated);
+  const ticket::Ticket with_moments = ticket::make_ticket(normalised, small_fast);
+  for (const std::uint16_t bits : {std::uint16_t{0x7FC0}, std::uint16_t{0x7F80}, std::uint16_t{0xBF80}}) {
+    ticket::Ticket other = with_moments;
+    for (auto& statistics : other.statistics) {
+      if (statistics.name == "stage1.bn.running_var") statistics.values[1] = bits;
+    }
     CHECK_THROWS_AS(ticket_network(other, "file"), std::runtime_error);
   }
 }

@@ -5,7 +5,9 @@
 #include "support/gates.hpp"
 #include "support/tensors.hpp"
 #include "tombola/models/conv_n.hpp"
+#include "tombola/models/fast_resnet.hpp"
 #include "tombola/models/resnet.hpp"
+#include "tombola/models/shallow_cnn.hpp"
 #include "tombola/ops/cross_entropy.hpp"
 #include "tombola/optim/adam.hpp"
 #include "tombola/ticket/model.hpp"
@@ -127,4 +129,31 @@ TEST_CASE("convolutional networks: the loss of a search falls, and a ticket give
   residual.width = 0.125;
   models::ResNet<nn::Gated> residual_a(init, residual), residual_b(init, residual);
   check(residual_a, residual_b, 16);
+}
+
+TEST_CASE("fast_resnet and shallow_cnn: shapes, numbers of weights, and what they refuse") {
+  models::FastResNet<nn::Frozen> fast(nn::Init{}, {});
+  // conv1, then the convolutions of each stage, then fc
+  CHECK(weight_count(fast) == 9 * (3 * 32 + 32 * 64 + 64 * 64 + 64 * 256 + 256 * 256 + 256 * 256 + 256 * 256) + 2560);
+  CHECK(weight_names(fast)[2] == "stage1.residual.weight");
+  models::ShallowCnn<nn::Frozen> shallow(nn::Init{}, {});
+  CHECK(weight_count(shallow) == 9 * (3 * 32 + 32 * 64 + 64 * 128) + 128 * 16 * 10);
+  Context context(1);
+  for (const bool units : {false, true}) {
+    models::FastResNet<nn::Gated> small_fast(nn::Init{}, {.stem = 4, .stages = {6, 8}, .size = 12, .channels = 2, .outputs = 5, .unit_gates = units});
+    models::ShallowCnn<nn::Gated> small(nn::Init{}, {.stages = {4, 6}, .size = 12, .channels = 2, .outputs = 5, .unit_gates = units});
+    Tape<float> tape(context);
+    const auto x = random_tensor<float>({3, 12, 12, 2}, 1);
+    CHECK(small_fast(tape.input(x.view())).shape() == Shape{3, 5});
+    CHECK(small(tape.input(x.view())).shape() == Shape{3, 5});
+    CHECK(nn::gates(small_fast).size() == (units ? 8 : 6));
+    CHECK(nn::gates(small).size() == (units ? 5 : 3));
+  }
+  CHECK_THROWS_WITH_AS((models::FastResNet<nn::Frozen>(nn::Init{}, {.size = 20})),
+                       "fast_resnet: expected images whose size the halvings of 1 to 15 stages divide, got 20 and 3 stages", std::invalid_argument);
+  CHECK_THROWS_WITH_AS((models::ShallowCnn<nn::Frozen>(nn::Init{}, {.stages = {}})),
+                       "shallow_cnn: expected images whose size the halvings of 1 to 15 stages divide, got 32 and 0 stages", std::invalid_argument);
+  CHECK_THROWS_WITH_AS((models::FastResNet<nn::Frozen>(nn::Init{}, {.width = 1e6})),
+                       "fast_resnet: expected a width that leaves 1 to 2^24 channels, got 1e+06", std::invalid_argument);
+  CHECK_THROWS_AS((models::ShallowCnn<nn::Frozen>(nn::Init{}, {.width = 0.001})), std::invalid_argument);
 }

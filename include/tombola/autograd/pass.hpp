@@ -54,8 +54,8 @@ struct Node {
   T* output() noexcept { return storage.data(); }
 };
 
-/// A handle of one value in a pass. Cheap to copy. Valid as long as the pass; in an Inference pass the value is dropped with
-/// its last handle.
+/// A handle of one value in a pass. Cheap to copy. Valid as long as the pass. In an Inference pass the value is dropped with its last
+/// handle; in a Tape that holds for values that an op can compute again in backward.
 template <class T>
 class Var {
  public:
@@ -158,11 +158,12 @@ class Pass {
   Tensor<T> buffer(const Shape& shape) { return Tensor<T>::uninitialized(shape, context_->pool()); }
 
   /// Says how to go back from `y`: `step(pass)` runs when y's gradient is complete. Nothing is kept if y needs no gradient.
-  /// The step captures nodes, views and numbers by value.
+  /// The step captures nodes, numbers, and views of memory outside of the pass, by value; it reads another node's values through
+  /// `node->value`, since they may have been dropped and computed again in the meantime (restore_step).
   template <class Step>
   void backward_step(const Var<T>& y, const Step& step) {
     static_assert(std::is_trivially_destructible_v<Step>,
-                  "a backward step captures nodes, views and numbers by value: it is never destroyed");
+                  "a backward step captures nodes, numbers and views of memory outside of the pass by value: it is never destroyed");
     if (!y.needs_gradient()) return;
     steps_.push_back({y.node(), keep(step), run<Step>, false});
   }
@@ -171,7 +172,7 @@ class Pass {
   template <class Step>
   void restore_step(const Var<T>& y, const Step& step) {
     static_assert(std::is_trivially_destructible_v<Step>,
-                  "a restoring step captures nodes, views and numbers by value: it is never destroyed");
+                  "a restoring step captures nodes, numbers and views of memory outside of the pass by value: it is never destroyed");
     if (!y.needs_gradient()) return;
     y.node()->restore = keep(step);
     y.node()->run_restore = run<Step>;
@@ -263,7 +264,7 @@ class Pass {
   std::vector<std::pair<const void*, Node<T>*>> shared_;
 };
 
-/// A pass that keeps what backward needs: values, and the steps in the order of execution.
+/// A pass that keeps what backward needs: values, or how to compute them again, and the steps in the order of execution.
 template <class T>
 class Tape : public Pass<T> {
  public:

@@ -57,9 +57,11 @@ inline std::vector<Index> effective_counts(std::span<const MaskedConnection> con
     if (all[at].empty()) all[at].assign(static_cast<std::size_t>(channels), 0);
     return all[at];
   };
-  group(reached, 0, connections[0].in / connections[0].repeat).assign(static_cast<std::size_t>(connections[0].in / connections[0].repeat), 1);
   for (std::size_t c = 0; c < connections.size(); ++c) {
     const MaskedConnection& each = connections[c];
+    require(each.out >= 0 && each.in >= 0 && each.taps >= 1 && each.repeat >= 1, "effective_counts: expected extents [out, taps, in] and a repeat of "
+            "at least 1, got [", each.out, ", ", each.taps, ", ", each.in, "] and ", each.repeat, " as connection ", c);
+    if (c == 0) reached.emplace_back(static_cast<std::size_t>(each.in / each.repeat), 1);
     const auto known = static_cast<std::size_t>(each.from) < reached.size() ? static_cast<Index>(reached[static_cast<std::size_t>(each.from)].size()) : -1;
     const Index elements = each.diagonal ? each.out : each.out * each.taps * each.in;
     require(each.from >= 0 && each.to > each.from && each.open.size() == elements && known * each.repeat == each.in &&

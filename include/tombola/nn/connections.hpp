@@ -4,7 +4,6 @@
 
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "tombola/gates/effective.hpp"
@@ -54,12 +53,12 @@ Index effective_kept(Model& model) {
     } else {
       const auto found = elements.find(connection.name);
       require(found != elements.end(), "effective_kept: expected a model with ", connection.name, ", got none");
-      Element& element = found->second;
+      const Element& element = found->second;
       made.diagonal = element.shape.rank() == 1;
       made.out = element.shape[0];
       made.in = element.shape.last();
       made.taps = element.shape.rank() == 4 ? element.shape[1] * element.shape[2] : 1;
-      made.open = std::move(element.open);
+      made.open = element.open;
       counts.back() = element.gated;
     }
     channels[connection.to] = made.out;

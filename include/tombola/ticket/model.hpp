@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bit>
+#include <cmath>
 #include <map>
 #include <set>
 #include <string>
@@ -65,8 +66,7 @@ Ticket make_ticket(Model& model, std::map<std::string, std::string> properties =
   nn::for_each_of<nn::FrozenTensor<T>>(model, [&](nn::FrozenTensor<T>& weight) {
     require(weight.origin().has_value(), "ticket: expected weights as the seed drew them, got loaded weights ", weight.name());
     const auto gate = of_weights.find(weight.name());
-    Bits open(weight.shape().size());
-    for (Index i = 0; i < open.size(); ++i) open.set(i, true);
+    Bits open = Bits::all(weight.shape().size());
     const WeightLayout layout(weight.shape());
     if (gate != of_weights.end()) {
       const Bits mask = gates::mask(*gate->second);
@@ -122,6 +122,11 @@ void apply_ticket(const Ticket& ticket, Model& model) {
     require(found != statistics.end(), "ticket: expected statistics ", name, ", got none");
     require(found->second->format == "bfloat16" && static_cast<Index>(found->second->values.size()) == values.size(), name, ": expected ",
             values.size(), " numbers in bfloat16, got ", found->second->values.size(), " in ", found->second->format);
+    const bool variance = name.ends_with(".running_var");
+    for (const std::uint16_t bits : found->second->values) {
+      const float value = detail::from_bfloat16(bits);
+      require(std::isfinite(value) && (!variance || value >= 0), name, ": expected finite moments, variances of at least 0, got ", value);
+    }
     ++moments;
   });
   require(moments == ticket.statistics.size(), "ticket: expected a model with ", ticket.statistics.size(), " statistics, got ", moments);
