@@ -35,7 +35,8 @@ TEST_CASE("prefetch: the batches of Batches, in any order") {
     for (Index b = 0; b < 5; ++b) CHECK(same(ahead.get(epoch, b), plain.get(epoch, b)));  // the last one is smaller
   }
   for (const auto& [epoch, b] : {std::pair<Index, Index>{7, 2}, {0, 4}, {0, 4}, {9, 0}, {9, 1}}) {
-    CAPTURE(epoch);
+    const Index at = epoch;
+    CAPTURE(at);
     CHECK(same(ahead.get(epoch, b), plain.get(epoch, b)));
   }
 }

@@ -45,7 +45,8 @@ TEST_CASE("networks: a ticket's network computes what the searched one does") {
   for (const auto& [properties, images] : {std::pair{small_lenet, Shape{3, 4, 4, 1}}, {small_fast, Shape{3, 8, 8, 3}},
                                            {with(small_fast, "structure", "units"), Shape{3, 8, 8, 3}},
                                            {with(with(small_lenet, "structure", "units+inputs"), "cost", "weights"), Shape{3, 4, 4, 1}}}) {
-    CAPTURE(properties.at("network"));
+    const std::string network_name = properties.at("network");  // clang 14 captures no structured bindings
+    CAPTURE(network_name);
     const bool units = properties.contains("structure");
     Network network = masked_network(properties, units ? Weights::frozen : Weights::gated);
     const ticket::Ticket ticket = ticket::make_ticket(network, with(properties, "rescale", "layer"));
@@ -126,13 +127,15 @@ TEST_CASE("networks: a ticket with properties of another network is refused, wha
   const ticket::Ticket good = ticket::make_ticket(network, small_lenet);
   for (const auto& [key, value] : {std::pair{"hidden", "100000,100000"}, {"hidden", "6"}, {"classes", "4"}, {"image", "60000,60000,3"},
                                    {"network", "conv6"}, {"rescale", "often"}, {"scale", "2"}, {"structure", "units"}}) {
-    CAPTURE(key);
+    const std::string changed = key;
+    CAPTURE(changed);
     ticket::Ticket other = good;
     other.properties[key] = value;
     CHECK_THROWS_AS(ticket_network(other, "file"), std::runtime_error);
   }
   for (const auto& [key, value] : {std::pair{"input.mean", "nan"}, {"input.mean", "0.5,0.5"}, {"input.std", "0"}, {"input.std", "-1"}, {"input.std", "inf"}}) {
-    CAPTURE(key);
+    const std::string changed = key;
+    CAPTURE(changed);
     ticket::Ticket other = good;
     other.properties[key] = value;
     CHECK_THROWS_AS(input_statistics(other, "file"), std::runtime_error);

@@ -54,7 +54,8 @@ std::vector<float> search(Model& model, Index size) {
 TEST_CASE("conv_n: shapes and the numbers of weights that edge-popup's networks have") {
   // Conv-2: 64 3 9 + 64 64 9 + 16384 256 + 256 256 + 256 10, and so on.
   for (const auto& [depth, weights] : {std::pair<int, Index>{2, 4300992}, {4, 2425024}, {6, 2261184}, {8, 5275840}}) {
-    CAPTURE(depth);
+    const int convolutions = depth;
+    CAPTURE(convolutions);
     models::ConvN<nn::Frozen> model(nn::Init{}, {.depth = depth});
     CHECK(weight_count(model) == weights);
     CHECK(model.convs.size() == static_cast<std::size_t>(depth));

@@ -41,7 +41,8 @@ double padded(const Tensor<T>& x, Index n, Index row, Index column, Index c, dou
 TEST_CASE("pooling: values by the definition") {
   Context context(2);
   for (const auto& [shape, o] : cases) {
-    CAPTURE(shape);
+    const Shape images = shape;  // clang 14 captures no structured bindings
+    CAPTURE(images);
     const Tensor<float> x = distinct<float>(shape);
     Inference<float> pass(context);
     const Var<float> largest = max_pool2d(pass.input(x.view()), o), mean = average_pool2d(pass.input(x.view()), o);
@@ -67,7 +68,8 @@ TEST_CASE("pooling: values by the definition") {
 TEST_CASE("pooling: gradients against differences") {
   Context context(1);
   for (const auto& [shape, o] : cases) {
-    CAPTURE(shape);
+    const Shape images = shape;  // clang 14 captures no structured bindings
+    CAPTURE(images);
     const auto options = o;
     CHECK(check_gradient(context, list(distinct<double>(shape)), [=](auto&, auto in) { return max_pool2d(in[0], options); }) < 1e-8);
     CHECK(check_gradient(context, list(random_tensor<double>(shape, 1)), [=](auto&, auto in) { return average_pool2d(in[0], options); }) < 1e-8);
@@ -79,7 +81,8 @@ TEST_CASE("pooling: gradients against differences") {
 
 TEST_CASE("pooling: gradients that add up, threads") {
   for (const auto& [shape, o] : cases) {
-    CAPTURE(shape);
+    const Shape images = shape;  // clang 14 captures no structured bindings
+    CAPTURE(images);
     const auto options = o;
     const auto largest = [=](auto in) { return max_pool2d(in[0], options); };
     const auto mean = [=](auto in) { return average_pool2d(in[0], options); };

@@ -47,7 +47,7 @@ Var<T> conv2d(const Var<T>& x, const Var<T>& w, const ConvOptions& options = {})
   const kernels::ConvShape s = detail::conv_shape(x.shape(), w.shape(), options);
   Pass<T>& pass = x.pass();
   Var<T> y = pass.result({s.batch, s.out_height(), s.out_width(), s.out}, x.needs_gradient() || w.needs_gradient());
-  const auto as_weights = [s](auto* data) { return kernels::Matrix{data, s.out, s.in, s.in, 1}; };  // of a plain product
+  const auto as_weights = [s](auto* data) { return kernels::Matrix<std::remove_pointer_t<decltype(data)>>{data, s.out, s.in, s.in, 1}; };  // of a plain product
   Workspace& scratch = pass.context().workspace();
   if (s.is_product()) {
     gemm(pass.threads(), scratch, kernels::matrix(x.value()), as_weights(w.value().data()).transposed(), T(0),
