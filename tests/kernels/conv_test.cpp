@@ -148,6 +148,12 @@ const ConvShape large_shapes[] = {
     {.batch = 1, .height = 60, .width = 62, .in = 64, .out = 16, .kernel_y = 3, .kernel_x = 3, .stride_y = 2, .stride_x = 2, .padding_y = 1, .padding_x = 1},
     // one output a line, none, and one pixel
     {.batch = 5, .height = 1, .width = 1, .in = 33, .out = 65, .kernel_y = 3, .kernel_x = 3, .padding_y = 1, .padding_x = 1},
+    // The same output of several images in a tile: lines cut into parts, taps in padding alone, odd numbers of images.
+    {.batch = 19, .height = 4, .width = 4, .in = 700, .out = 50, .kernel_y = 3, .kernel_x = 3, .padding_y = 1, .padding_x = 1},
+    {.batch = 11, .height = 2, .width = 2, .in = 5, .out = 3, .kernel_y = 3, .kernel_x = 3, .padding_y = 6, .padding_x = 6},
+    {.batch = 13, .height = 5, .width = 7, .in = 9, .out = 17, .kernel_y = 5, .kernel_x = 5, .stride_y = 2, .stride_x = 3, .padding_y = 2, .padding_x = 2},
+    {.batch = 130, .height = 4, .width = 3, .in = 6, .out = 100, .kernel_y = 3, .kernel_x = 2, .padding_y = 2, .padding_x = 1, .dilation_y = 2},
+    {.batch = 17, .height = 16, .width = 16, .in = 12, .out = 20, .kernel_y = 3, .kernel_x = 3, .padding_y = 1, .padding_x = 1},
     {.batch = 0, .height = 5, .width = 5, .in = 3, .out = 4, .kernel_y = 3, .kernel_x = 3},
     {.batch = 1, .height = 1, .width = 1, .in = 1, .out = 1},
     // padding wider than the image, dilation larger than it

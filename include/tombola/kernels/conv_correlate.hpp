@@ -39,6 +39,8 @@ struct Correlation {
   constexpr Index padded_width() const noexcept { return (out_x - 1) * step_x + (taps_x - 1) * tap_x + 1; }
   /// Terms of one output.
   constexpr Index terms() const noexcept { return taps_y * taps_x * depth; }
+  /// Whether the taps of a line and their channels lie together.
+  constexpr bool joined() const noexcept { return tap_x == 1 && channels == depth; }
   /// Whether the images can be read where they lie.
   constexpr bool inside() const noexcept {
     return low_y <= 0 && low_x <= 0 && padded_height(out_y) - low_y <= height && padded_width() - low_x <= width;
@@ -133,6 +135,13 @@ struct OutputAxes {
 
 }  // namespace detail
 
+/// The taps of one axis that output i reads inside of the image.
+inline Range taps_inside(Index i, Index step, Index taps, Index tap, Index low, Index size) noexcept {
+  const Index begin = i * step - low;  // of tap 0
+  const Index first = begin >= 0 ? 0 : divide_up(-begin, tap), last = begin >= size ? 0 : std::min(taps, (size - 1 - begin) / tap + 1);
+  return {std::min(first, std::max(first, last)), std::max(first, last)};
+}
+
 /// Elements of packed taps: panels of columns, each with the terms (p, q, c) in order.
 template <class T, class Arch>
 Index packed_taps(const Correlation& c) noexcept {
@@ -149,17 +158,23 @@ class Correlate {
   explicit Correlate(const Correlation& c) noexcept
       : c_(c),
         size_(c, 64),
-        copies_(!c.inside()),
+        across_(c.joined() && !c.inside() && c.images >= Tile::rows && c.out_y * c.out_x <= across_pixels),
+        copies_(!across_ && !c.inside()),
         panels_(divide_up(c.columns, Tile::columns)) {
     // Enough chunks for some threads, but not so few panels in each that copying the images counts.
-    while (size_.count(c) * panel_blocks_ < 16 && panels_ / panel_blocks_ >= 2 && c.terms() >= 256) panel_blocks_ *= 2;
+    while (blocks() * panel_blocks_ < 16 && panels_ / panel_blocks_ >= 2 && c.terms() >= 256) panel_blocks_ *= 2;
     panel_blocks_ = std::min(panel_blocks_, panels_);
   }
 
   Index scratch() const noexcept { return copies_ ? size_.template scratch<T, Arch>(c_) : 0; }
 
   void run(const Threads& threads, const T* x, const T* packed, T* y, bool add, T* scratch) const noexcept {
-    parallel_for(threads, size_.count(c_) * panel_blocks_, [&](Index chunk, int worker) {
+    parallel_for(threads, blocks() * panel_blocks_, [&](Index chunk, int worker) {
+      if (across_) {
+        const Range images = even_part(c_.images, blocks(), chunk / panel_blocks_), panels = even_part(panels_, panel_blocks_, chunk % panel_blocks_);
+        for (Index panel = panels.first; panel < panels.last; ++panel) multiply_across(images, panel, x, packed, y, add);
+        return;
+      }
       const auto block = detail::image_block(c_, size_, chunk / panel_blocks_, x, copies_, scratch + worker * this->scratch());
       const Range panels = even_part(panels_, panel_blocks_, chunk % panel_blocks_);
       for (Index panel = panels.first; panel < panels.last; ++panel) multiply_panel(block, panel, packed, y, add);
@@ -167,14 +182,66 @@ class Correlate {
   }
 
  private:
+  static constexpr Index most = 4 * Tile::depth;  ///< terms between two visits to y: a panel of these stays in the second-level cache
+  static constexpr Index across_pixels = 256;  ///< from there on padding is little
+
+  Index blocks() const noexcept {
+    if (!across_) return size_.count(c_);
+    constexpr Index enough = 128;  // outputs for each visit to the taps
+    return std::max<Index>(1, c_.images / round_up(divide_up(enough, c_.out_y * c_.out_x), Tile::rows));
+  }
+
+  /// The same output of neighbouring images makes a tile: taps that this output reads outside of the image are left out, which small
+  /// images have many of, and no padding is needed.
+  void multiply_across(Range images, Index panel, const T* x, const T* packed, T* y, bool add) const noexcept {
+    const Range columns{panel * Tile::columns, std::min(c_.columns, (panel + 1) * Tile::columns)};
+    const T* taps = packed + panel * Tile::columns * c_.terms();
+    const Index terms = c_.taps_x * c_.depth, lines = std::clamp<Index>(most / terms, 1, c_.taps_y);
+    for (Index p = 0; p < c_.taps_y; p += lines) {
+      for (Index k = 0; k < terms; k += most) {
+        for (Index i = 0; i < c_.out_y; ++i) {
+          const Range used_y = taps_inside(i, c_.step_y, c_.taps_y, c_.tap_y, c_.low_y, c_.height);
+          const Range part_y{std::max(p, used_y.first), std::min(p + lines, used_y.last)};
+          for (Index j = 0; j < c_.out_x; ++j) {
+            const Range used_x = taps_inside(j, c_.step_x, c_.taps_x, 1, c_.low_x, c_.width);
+            const Range part_x{std::max(k, used_x.first * c_.depth), std::min(k + most, used_x.last * c_.depth)};
+            T* to = y + images.first * c_.y_image + i * c_.y_line + j * c_.y_pixel + columns.first;
+            if (used_y.size() == 0 || used_x.size() == 0) {
+              if (!add && p == 0 && k == 0) clear(images.size(), columns.size(), to);
+            } else if (part_y.first < part_y.last && part_x.first < part_x.last) {
+              const bool adds = add || part_y.first > used_y.first || part_x.first > used_x.first * c_.depth;
+              const T* a = x + images.first * x_image() + (i * c_.step_y + part_y.first * c_.tap_y - c_.low_y) * c_.width * c_.channels +
+                           (j * c_.step_x - c_.low_x) * c_.channels + part_x.first;
+              multiply_images(images.size(), columns.size(), part_y.size(), part_x.size(), a,
+                              taps + (part_y.first * terms + part_x.first) * Tile::columns, to, adds);
+            }
+          }
+        }
+      }
+    }
+  }
+  /// One output of some images, for `depth` terms of each of some lines of taps.
+  void multiply_images(Index images, Index columns, Index lines, Index depth, const T* a, const T* b, T* to, bool add) const noexcept {
+    const GemmPieces pieces{.outer = lines, .a_outer = c_.tap_y * c_.width * c_.channels, .b_outer = c_.taps_x * c_.depth * Tile::columns};
+    const Index tiles = divide_up(images, Tile::rows);
+    for (Index tile = 0; tile < tiles; ++tile) {
+      const Range rows = even_part(images, tiles, tile);
+      multiply_tile<T, Arch>(rows.size(), columns, depth, {a + rows.first * x_image(), x_image(), true}, {b, Tile::columns},
+                             to + rows.first * c_.y_image, c_.y_image, add, pieces);
+    }
+  }
+  void clear(Index images, Index columns, T* to) const noexcept {
+    for (Index n = 0; n < images; ++n) std::fill_n(to + n * c_.y_image, columns, T(0));
+  }
+  Index x_image() const noexcept { return c_.height * c_.width * c_.channels; }
+
   void multiply_panel(const detail::ImageBlock<T>& block, Index panel, const T* packed, T* y, bool add) const noexcept {
     const Range columns{panel * Tile::columns, std::min(c_.columns, (panel + 1) * Tile::columns)};
     const T* taps = packed + panel * Tile::columns * c_.terms();
     // Neighbouring taps of a line are one piece where nothing lies between them.
     const Index channels = copies_ ? c_.depth : c_.channels;
-    const bool joined = c_.tap_x == 1 && channels == c_.depth;
+    const bool joined = c_.tap_x == 1 && channels == c_.depth;  // in the copy, which has the depth's channels alone
     const Index depth = joined ? c_.taps_x * c_.depth : c_.depth, pieces = joined ? 1 : c_.taps_x;
-    constexpr Index most = 4 * Tile::depth;  // terms between two visits to y: a panel of these stays in the second-level cache
     const Index lines = std::clamp<Index>(most / (depth * pieces), 1, c_.taps_y);
     for (Index p = 0; p < c_.taps_y; p += lines) {
       const GemmPieces whole{.outer = std::min(lines, c_.taps_y - p),
@@ -220,6 +287,7 @@ class Correlate {
 
   const Correlation c_;
   const detail::BlockSize size_;
+  const bool across_;  ///< the same output of several images in a tile
   const bool copies_;
   const Index panels_;
   Index panel_blocks_ = 1;
