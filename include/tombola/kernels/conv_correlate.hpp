@@ -117,19 +117,28 @@ struct Axis {
   Index count, x, y;
 };
 
-/// The outputs of a block: an axis to run along, and two around it.
-template <class T>
+/// Some outputs: an axis to run along, and two around it.
 struct OutputAxes {
   Axis along, around, outside;
 
+  /// Those of a block, in order.
+  template <class T>
+  static OutputAxes of(const Correlation& c, const ImageBlock<T>& block, Index pixel, Index long_enough) noexcept {
+    OutputAxes axes{{c.out_x, pixel, c.y_pixel},
+                    {block.lines.size(), c.step_y * block.line, c.y_line},
+                    {block.images.size(), block.image, c.y_image}};
+    axes.order(long_enough);
+    return axes;
+  }
   /// Runs along the lines where they are long, else along the longest axis.
-  OutputAxes(const Correlation& c, const ImageBlock<T>& block, Index pixel, Index long_enough) noexcept
-      : along{c.out_x, pixel, c.y_pixel},
-        around{block.lines.size(), c.step_y * block.line, c.y_line},
-        outside{block.images.size(), block.image, c.y_image} {
+  void order(Index long_enough) noexcept {
     if (along.count >= long_enough) return;
     if (around.count > along.count) std::swap(along, around);
     if (outside.count > along.count) std::swap(along, outside);
+  }
+  /// The two axes around, where the outputs are terms.
+  GemmPieces pieces() const noexcept {
+    return {.outer = outside.count, .a_outer = outside.y, .b_outer = outside.x, .inner = around.count, .a_inner = around.y, .b_inner = around.x};
   }
 };
 
@@ -269,7 +278,7 @@ class Correlate {
   void multiply_block(const detail::ImageBlock<T>& block, Range columns, const T* a, const T* b, Index depth,
                       const GemmPieces& pieces, T* y, bool add) const noexcept {
     const Index channels = copies_ ? c_.depth : c_.channels;
-    const detail::OutputAxes<T> axes(c_, block, c_.step_x * channels, 6);
+    const auto axes = detail::OutputAxes::of(c_, block, c_.step_x * channels, 6);
     const Index tiles = divide_up(axes.along.count, Tile::rows);
     T* first = y + block.images.first * c_.y_image + block.lines.first * c_.y_line + columns.first;
     for (Index outside = 0; outside < axes.outside.count; ++outside) {

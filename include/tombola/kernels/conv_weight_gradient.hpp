@@ -22,8 +22,8 @@ class CorrelateGradient {
       : c_(c),
         places_(places),
         size_(c, 512),
-        // without masked loads, the last register of a line is read whole: past the end of x, if x is read where it lies
-        copies_(!c.inside() || (!simd::is_avx512<Arch> && c.depth % Tile::width != 0)),
+        tap_by_tap_(!c.inside() && reads_in_place(c) && c.depth >= Tile::columns && c.step_y * c.step_x == 1 && c.out_y * c.out_x <= most_pixels),
+        copies_(!tap_by_tap_ && !(c.inside() && reads_in_place(c))),
         tiles_(divide_up(c.columns, Tile::rows)) {
     constexpr Index most = Index{1} << 21;  // elements of all slices
     slices_ = std::clamp<Index>(most / weights(), 1, std::clamp<Index>(size_.count(c), 1, 16));
@@ -43,8 +43,13 @@ class CorrelateGradient {
       T* to = slices_ == 1 ? dw : scratch + slice * weights();
       const TapPlaces places = slices_ == 1 ? places_ : TapPlaces{c_.terms(), c_.taps_x * c_.depth};
       for (Index number = part.first; number < part.last; ++number) {
-        const auto block = detail::image_block(c_, size_, number, x, copies_, padded + worker * this->padded());
-        add_block(block, tiles, dy, to, places, number > part.first || (slices_ == 1 && add));
+        const bool adds = number > part.first || (slices_ == 1 && add);
+        if (tap_by_tap_) {
+          const Range images{number * size_.images, std::min(c_.images, (number + 1) * size_.images)};
+          add_taps(images, tiles, x, dy, to, places, adds);
+        } else {
+          add_block(detail::image_block(c_, size_, number, x, copies_, padded + worker * this->padded()), tiles, dy, to, places, adds);
+        }
       }
     });
     if (slices_ == 1) return;
@@ -60,6 +65,48 @@ class CorrelateGradient {
   }
 
  private:
+  static constexpr Index most_pixels = 64;  ///< from there on padding is little
+
+  /// Without masked loads, the last register of a line is read whole: past the end of x, if x is read where it lies.
+  static constexpr bool reads_in_place(const Correlation& c) noexcept { return simd::is_avx512<Arch> || c.depth % Tile::width == 0; }
+
+  /// The outputs along one axis that read inside of the image with tap t.
+  static Range outputs_inside(Index outputs, Index step, Index offset, Index size) noexcept {
+    const Index first = offset >= 0 ? 0 : divide_up(-offset, step), last = offset >= size ? 0 : std::min(outputs, (size - 1 - offset) / step + 1);
+    return {first, std::max(first, last)};
+  }
+
+  /// Tap after tap, from the outputs that read inside of the image with it alone: small images have many that do not, and no padding
+  /// is needed.
+  void add_taps(Range images, Range tiles, const T* x, const T* dy, T* dw, const TapPlaces& places, bool add) const noexcept {
+    const Index registers = divide_up(c_.depth, Tile::width), panels = divide_up(registers, Tile::registers);
+    const Index x_line = c_.width * c_.channels, x_image = c_.height * x_line;
+    for (Index p = 0; p < c_.taps_y; ++p) {
+      const Index from_y = p * c_.tap_y - c_.low_y;
+      const Range lines = outputs_inside(c_.out_y, c_.step_y, from_y, c_.height);
+      for (Index q = 0; q < c_.taps_x; ++q) {
+        const Index from_x = q * c_.tap_x - c_.low_x;
+        const Range pixels = outputs_inside(c_.out_x, c_.step_x, from_x, c_.width);
+        detail::OutputAxes axes{{pixels.size(), c_.step_x * c_.channels, c_.y_pixel},
+                                {lines.size(), c_.step_y * x_line, c_.y_line},
+                                {images.size(), x_image, c_.y_image}};
+        axes.order(16);
+        const GemmPieces outputs = axes.pieces();
+        const T* a = dy + images.first * c_.y_image + lines.first * c_.y_line + pixels.first * c_.y_pixel;
+        const T* b = x + images.first * x_image + (lines.first * c_.step_y + from_y) * x_line + (pixels.first * c_.step_x + from_x) * c_.channels + c_.first;
+        for (Index panel = 0; panel < panels; ++panel) {
+          const Range part = even_part(registers, panels, panel);
+          const Range columns{part.first * Tile::width, std::min(c_.depth, part.last * Tile::width)};
+          for (Index tile = tiles.first; tile < tiles.last; ++tile) {
+            const Range rows = even_part(c_.columns, tiles_, tile);
+            T* to = dw + rows.first * places.row + p * places.line + q * c_.depth + columns.first;
+            multiply_tile<T, Arch>(rows.size(), columns.size(), axes.along.count, {a + rows.first, axes.along.y}, {b + columns.first, axes.along.x},
+                                   to, places.row, add, outputs);
+          }
+        }
+      }
+    }
+  }
   Index weights() const noexcept { return c_.columns * c_.terms(); }
   Index sums() const noexcept { return slices_ > 1 ? slices_ * weights() : 0; }
   Index padded() const noexcept { return copies_ ? size_.template scratch<T, Arch>(c_) : 0; }
@@ -69,13 +116,8 @@ class CorrelateGradient {
     const bool joined = c_.tap_x == 1 && channels == c_.depth;
     const Index width = joined ? c_.taps_x * c_.depth : c_.depth, pieces = joined ? 1 : c_.taps_x;
     const Index panels = divide_up(width, Tile::columns);
-    const detail::OutputAxes<T> axes(c_, block, c_.step_x * channels, 16);
-    const GemmPieces outputs{.outer = axes.outside.count,
-                             .a_outer = axes.outside.y,
-                             .b_outer = axes.outside.x,
-                             .inner = axes.around.count,
-                             .a_inner = axes.around.y,
-                             .b_inner = axes.around.x};
+    const auto axes = detail::OutputAxes::of(c_, block, c_.step_x * channels, 16);
+    const GemmPieces outputs = axes.pieces();
     const T* a = dy + block.images.first * c_.y_image + block.lines.first * c_.y_line;
     for (Index p = 0; p < c_.taps_y; ++p) {
       for (Index q = 0; q < pieces; ++q) {
@@ -96,6 +138,7 @@ class CorrelateGradient {
   const Correlation c_;
   const TapPlaces places_;
   const detail::BlockSize size_;
+  const bool tap_by_tap_;
   const bool copies_;
   const Index tiles_;
   Index slices_ = 1, tile_blocks_ = 1;
