@@ -43,8 +43,6 @@ Index square_side(const PropertyReader& properties) {
   return image.height;
 }
 
-double width_of(const PropertyReader& properties) { return properties.has("width") ? properties.number("width") : 1.0; }
-
 nn::Activation activation_of(const PropertyReader& properties) {
   return {properties.choice<nn::ActivationKind>("activation", nn::activation_names)};
 }
@@ -61,14 +59,17 @@ Network make_lenet(const PropertyReader& properties, const nn::Init& init, bool 
                                               .cost_in_weights = properties.has("cost")}));
 }
 
-template <template <class> class Source>
-Network make_resnet(const PropertyReader& properties, const nn::Init& init, models::ResNetOptions options, bool unit_gates) {
-  options.stem = properties.choice<models::Stem>("stem", stem_names);
-  options.width = width_of(properties);
+/// Fills in what the options of a convolutional network have of: size, channels, classes, width, activation, stem, gates on channels.
+template <class Options>
+Options complete(const PropertyReader& properties, bool unit_gates, Options options) {
   options.channels = image_of(properties).channels;
   options.outputs = properties.count("classes");
+  options.width = properties.has("width") ? properties.number("width") : 1.0;
   options.unit_gates = unit_gates;
-  return Network(models::ResNet<Source>(init, options));
+  if constexpr (requires { options.size; }) options.size = square_side(properties);
+  if constexpr (requires { options.activation; }) options.activation = activation_of(properties);
+  if constexpr (std::is_same_v<Options, models::ResNetOptions>) options.stem = properties.choice<models::Stem>("stem", stem_names);
+  return options;
 }
 
 template <template <class> class Source>
@@ -79,40 +80,16 @@ Network make(const PropertyReader& properties, const nn::Init& init) {
   if (!unit_gates && structure != "weights") properties.refuse("structure", "weights, units or units+inputs");
   if (name == "lenet") return make_lenet<Source>(properties, init, unit_gates, input_gates);
   if (input_gates) properties.refuse("structure", "weights or units for a convolutional network");
-  const Index outputs = properties.count("classes"), channels = image_of(properties).channels;
+  const auto completed = [&](auto options) { return complete(properties, unit_gates, options); };
   for (const int depth : {2, 4, 6, 8}) {
-    if (name != concat("conv", depth)) continue;
-    return Network(models::ConvN<Source>(init, {.depth = depth,
-                                                .size = square_side(properties),
-                                                .channels = channels,
-                                                .outputs = outputs,
-                                                .activation = activation_of(properties),
-                                                .width = width_of(properties),
-                                                .unit_gates = unit_gates}));
+    if (name == concat("conv", depth)) return Network(models::ConvN<Source>(init, completed(models::ConvNOptions{.depth = depth})));
   }
-  if (name == "shallow_cnn") {
-    models::ShallowCnnOptions options;
-    options.size = square_side(properties);
-    options.channels = channels;
-    options.outputs = outputs;
-    options.activation = activation_of(properties);
-    options.width = width_of(properties);
-    options.unit_gates = unit_gates;
-    return Network(models::ShallowCnn<Source>(init, options));
+  if (name == "shallow_cnn") return Network(models::ShallowCnn<Source>(init, completed(models::ShallowCnnOptions{})));
+  if (name == "fast_resnet") return Network(models::FastResNet<Source>(init, completed(models::FastResNetOptions{})));
+  for (const auto& [resnet, options] : {std::pair{"resnet18", models::resnet18()}, {"resnet34", models::resnet34()},
+                                        {"resnet50", models::resnet50()}, {"wide_resnet50_2", models::wide_resnet50_2()}}) {
+    if (name == resnet) return Network(models::ResNet<Source>(init, completed(options)));
   }
-  if (name == "fast_resnet") {
-    models::FastResNetOptions options;
-    options.size = square_side(properties);
-    options.channels = channels;
-    options.outputs = outputs;
-    options.width = width_of(properties);
-    options.unit_gates = unit_gates;
-    return Network(models::FastResNet<Source>(init, options));
-  }
-  if (name == "resnet18") return make_resnet<Source>(properties, init, models::resnet18(), unit_gates);
-  if (name == "resnet34") return make_resnet<Source>(properties, init, models::resnet34(), unit_gates);
-  if (name == "resnet50") return make_resnet<Source>(properties, init, models::resnet50(), unit_gates);
-  if (name == "wide_resnet50_2") return make_resnet<Source>(properties, init, models::wide_resnet50_2(), unit_gates);
   properties.refuse("network", "a network that this program knows");
 }
 

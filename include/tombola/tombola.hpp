@@ -1,5 +1,5 @@
 /// \file
-/// Everything but the readers of data files (data/idx.hpp, data/gzip.hpp, data/mnist.hpp) and the Eigen interchange (eigen.hpp).
+/// Everything but the readers of data files (data/idx.hpp, data/gzip.hpp, data/mnist.hpp, data/cifar.hpp) and the Eigen interchange (eigen.hpp).
 #pragma once
 
 #include "tombola/autograd/check_gradient.hpp"

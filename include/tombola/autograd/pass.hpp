@@ -208,7 +208,7 @@ class Pass {
     if (!records_) {
       node.storage = {};
       node.value = {};
-    } else if (node.restore != nullptr && !steps_.empty() && !replays_) {
+    } else if (node.restore != nullptr && !replays_) {
       try {  // all readers are recorded by now: in backward, this runs before them
         steps_.push_back({&node, node.restore, node.run_restore, true});
       } catch (const std::bad_alloc&) {

@@ -24,7 +24,7 @@ class Prefetch {
  public:
   /// Throws as `Batches` does, and `std::system_error` if no thread can be started.
   explicit Prefetch(const Images& images, BatchOptions options = {})
-      : batches_(images, (options.threads = nullptr, options)),
+      : batches_(images, alone(std::move(options))),
         worker_([this] { work(); }) {}
   explicit Prefetch(const Images&& images, BatchOptions options = {}) = delete;
   ~Prefetch() {
@@ -57,6 +57,10 @@ class Prefetch {
   }
 
  private:
+  static BatchOptions alone(BatchOptions options) {
+    options.threads = nullptr;
+    return options;
+  }
   struct Place {
     Index epoch = -1, number = -1;
     bool operator==(const Place&) const = default;

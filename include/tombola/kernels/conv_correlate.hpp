@@ -10,16 +10,20 @@
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
+/// Those i of [0, count) for which i step + offset lies in [0, size): outputs that read inside of an image with one tap, or taps with
+/// which one output does.
+constexpr Range inside(Index count, Index step, Index offset, Index size) noexcept {
+  const Index first = offset >= 0 ? 0 : divide_up(-offset, step), last = offset >= size ? 0 : std::min(count, (size - 1 - offset) / step + 1);
+  return {first, std::max(first, last)};
+}
+
 /// Taps of one axis that some output reads inside of the image: [first, first + count) of `taps`; at least one.
 struct UsedTaps {
   Index first, count;
 
   /// Output i < outputs reads with tap t at i step + t tap - low.
   constexpr UsedTaps(Index outputs, Index step, Index taps, Index tap, Index low, Index size) noexcept : first(0), count(taps) {
-    const auto used = [&](Index t) {  // the first output at or after the image's begin still reads inside of it
-      const Index offset = t * tap - low, i = offset >= 0 ? 0 : divide_up(-offset, step);
-      return i < outputs && i * step + offset < size;
-    };
+    const auto used = [&](Index t) { return kernels::inside(outputs, step, t * tap - low, size).size() > 0; };
     while (count > 1 && !used(first)) ++first, --count;
     while (count > 1 && !used(first + count - 1)) --count;
   }
@@ -144,13 +148,6 @@ struct OutputAxes {
 
 }  // namespace detail
 
-/// The taps of one axis that output i reads inside of the image.
-inline Range taps_inside(Index i, Index step, Index taps, Index tap, Index low, Index size) noexcept {
-  const Index begin = i * step - low;  // of tap 0
-  const Index first = begin >= 0 ? 0 : divide_up(-begin, tap), last = begin >= size ? 0 : std::min(taps, (size - 1 - begin) / tap + 1);
-  return {std::min(first, std::max(first, last)), std::max(first, last)};
-}
-
 /// Elements of packed taps: panels of columns, each with the terms (p, q, c) in order.
 template <class T, class Arch>
 Index packed_taps(const Correlation& c) noexcept {
@@ -179,13 +176,13 @@ class Correlate {
 
   void run(const Threads& threads, const T* x, const T* packed, T* y, bool add, T* scratch) const noexcept {
     parallel_for(threads, blocks() * panel_blocks_, [&](Index chunk, int worker) {
+      const Range panels = even_part(panels_, panel_blocks_, chunk % panel_blocks_);
       if (across_) {
-        const Range images = even_part(c_.images, blocks(), chunk / panel_blocks_), panels = even_part(panels_, panel_blocks_, chunk % panel_blocks_);
+        const Range images = even_part(c_.images, blocks(), chunk / panel_blocks_);
         for (Index panel = panels.first; panel < panels.last; ++panel) multiply_across(images, panel, x, packed, y, add);
         return;
       }
       const auto block = detail::image_block(c_, size_, chunk / panel_blocks_, x, copies_, scratch + worker * this->scratch());
-      const Range panels = even_part(panels_, panel_blocks_, chunk % panel_blocks_);
       for (Index panel = panels.first; panel < panels.last; ++panel) multiply_panel(block, panel, packed, y, add);
     });
   }
@@ -209,10 +206,10 @@ class Correlate {
     for (Index p = 0; p < c_.taps_y; p += lines) {
       for (Index k = 0; k < terms; k += most) {
         for (Index i = 0; i < c_.out_y; ++i) {
-          const Range used_y = taps_inside(i, c_.step_y, c_.taps_y, c_.tap_y, c_.low_y, c_.height);
+          const Range used_y = kernels::inside(c_.taps_y, c_.tap_y, i * c_.step_y - c_.low_y, c_.height);
           const Range part_y{std::max(p, used_y.first), std::min(p + lines, used_y.last)};
           for (Index j = 0; j < c_.out_x; ++j) {
-            const Range used_x = taps_inside(j, c_.step_x, c_.taps_x, 1, c_.low_x, c_.width);
+            const Range used_x = kernels::inside(c_.taps_x, 1, j * c_.step_x - c_.low_x, c_.width);
             const Range part_x{std::max(k, used_x.first * c_.depth), std::min(k + most, used_x.last * c_.depth)};
             T* to = y + images.first * c_.y_image + i * c_.y_line + j * c_.y_pixel + columns.first;
             if (used_y.size() == 0 || used_x.size() == 0) {

@@ -70,12 +70,6 @@ class CorrelateGradient {
   /// Without masked loads, the last register of a line is read whole: past the end of x, if x is read where it lies.
   static constexpr bool reads_in_place(const Correlation& c) noexcept { return simd::is_avx512<Arch> || c.depth % Tile::width == 0; }
 
-  /// The outputs along one axis that read inside of the image with tap t.
-  static Range outputs_inside(Index outputs, Index step, Index offset, Index size) noexcept {
-    const Index first = offset >= 0 ? 0 : divide_up(-offset, step), last = offset >= size ? 0 : std::min(outputs, (size - 1 - offset) / step + 1);
-    return {first, std::max(first, last)};
-  }
-
   /// Tap after tap, from the outputs that read inside of the image with it alone: small images have many that do not, and no padding
   /// is needed.
   void add_taps(Range images, Range tiles, const T* x, const T* dy, T* dw, const TapPlaces& places, bool add) const noexcept {
@@ -83,10 +77,10 @@ class CorrelateGradient {
     const Index x_line = c_.width * c_.channels, x_image = c_.height * x_line;
     for (Index p = 0; p < c_.taps_y; ++p) {
       const Index from_y = p * c_.tap_y - c_.low_y;
-      const Range lines = outputs_inside(c_.out_y, c_.step_y, from_y, c_.height);
+      const Range lines = kernels::inside(c_.out_y, c_.step_y, from_y, c_.height);
       for (Index q = 0; q < c_.taps_x; ++q) {
         const Index from_x = q * c_.tap_x - c_.low_x;
-        const Range pixels = outputs_inside(c_.out_x, c_.step_x, from_x, c_.width);
+        const Range pixels = kernels::inside(c_.out_x, c_.step_x, from_x, c_.width);
         detail::OutputAxes axes{{pixels.size(), c_.step_x * c_.channels, c_.y_pixel},
                                 {lines.size(), c_.step_y * x_line, c_.y_line},
                                 {images.size(), x_image, c_.y_image}};

@@ -73,18 +73,14 @@ struct ConvN {
   }
   auto members() { return std::tie(convs, layers, units); }
   std::vector<nn::Connection> connections() const {
-    std::vector<nn::Connection> made;
-    Index group = 0;
+    nn::ConnectionChain chain;
     const auto add = [&](const std::string& layer, std::size_t its_units, Index repeat) {
-      made.push_back({layer + ".weight", group, group + 1, repeat});
-      ++group;
-      if (its_units >= units.size()) return;
-      made.push_back({units[its_units].name, group, group + 1});
-      ++group;
+      chain.add(layer + ".weight", repeat);
+      if (its_units < units.size()) chain.add(units[its_units].name);
     };
     for (std::size_t l = 0; l < convs.size(); ++l) add(convs[l].name, l, 1);
     for (std::size_t l = 0; l < layers.size(); ++l) add(layers[l].name, convs.size() + l, l == 0 ? layers[0].in / convs.back().out : 1);
-    return made;
+    return chain.made;
   }
 };
 

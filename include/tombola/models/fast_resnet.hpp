@@ -70,21 +70,17 @@ struct FastResNet {
   }
   auto members() { return std::tie(conv1, bn1, stages, fc); }
   std::vector<nn::Connection> connections() const {
-    std::vector<nn::Connection> made;
-    Index group = 0;
-    const auto add = [&](const std::string& name) {
-      made.push_back({name, group, group + 1});
-      ++group;
-    };
-    add(conv1.name + ".weight");
+    nn::ConnectionChain chain;
+    chain.add(conv1.name + ".weight");
     for (const auto& stage : stages) {
-      add(stage.conv.name + ".weight");
-      if (!stage.units.empty()) add(stage.units[0].name);
-      made.push_back({"", group, group + 1});
-      add(stage.residual.name + ".weight");
+      chain.add(stage.conv.name + ".weight");
+      if (!stage.units.empty()) chain.add(stage.units[0].name);
+      const Index from = chain.group;
+      chain.add(stage.residual.name + ".weight");
+      chain.add_beside(from);
     }
-    add(fc.name + ".weight");
-    return made;
+    chain.add(fc.name + ".weight");
+    return chain.made;
   }
 
  private:

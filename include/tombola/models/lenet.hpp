@@ -66,18 +66,13 @@ struct LeNet {
   }
   auto members() { return std::tie(layers, units, inputs); }
   std::vector<nn::Connection> connections() const {
-    std::vector<nn::Connection> made;
-    Index group = 0;
-    const auto add = [&](const std::string& name) {
-      made.push_back({name, group, group + 1});
-      ++group;
-    };
-    if (!inputs.empty()) add(inputs[0].name);
+    nn::ConnectionChain chain;
+    if (!inputs.empty()) chain.add(inputs[0].name);
     for (std::size_t l = 0; l < layers.size(); ++l) {
-      add(layers[l].name + ".weight");
-      if (l < units.size()) add(units[l].name);
+      chain.add(layers[l].name + ".weight");
+      if (l < units.size()) chain.add(units[l].name);
     }
-    return made;
+    return chain.made;
   }
 
  private:

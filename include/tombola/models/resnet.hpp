@@ -74,17 +74,13 @@ struct ResidualBlock {
   void add_units(nn::Init& init) {
     for (std::size_t l = 0; l + 1 < convs.size(); ++l) units.emplace_back(init, convs[l].name + ".units", convs[l].out);
   }
-  /// Appends its connections, from this group on; returns the group that it ends in.
-  Index connect(std::vector<nn::Connection>& made, const Index from) const {
-    Index group = from;
-    for (std::size_t l = 0; l < convs.size(); ++l, ++group) {
-      made.push_back({convs[l].name + ".weight", group, group + 1});
-      if (l >= units.size()) continue;
-      ++group;
-      made.push_back({units[l].name, group, group + 1});
+  void connect(nn::ConnectionChain& chain) const {
+    const Index from = chain.group;
+    for (std::size_t l = 0; l < convs.size(); ++l) {
+      chain.add(convs[l].name + ".weight");
+      if (l < units.size()) chain.add(units[l].name);
     }
-    made.push_back({skip_conv.empty() ? "" : skip_conv[0].name + ".weight", from, group});
-    return group;
+    chain.add_beside(from, skip_conv.empty() ? "" : skip_conv[0].name + ".weight");
   }
 };
 
@@ -111,11 +107,11 @@ struct ResNet {
   }
   auto members() { return std::tie(conv1, bn1, blocks, fc); }
   std::vector<nn::Connection> connections() const {
-    std::vector<nn::Connection> made{{conv1.name + ".weight", 0, 1}};
-    Index group = 1;
-    for (const auto& block : blocks) group = block.connect(made, group);
-    made.push_back({fc.name + ".weight", group, group + 1});
-    return made;
+    nn::ConnectionChain chain;
+    chain.add(conv1.name + ".weight");
+    for (const auto& block : blocks) block.connect(chain);
+    chain.add(fc.name + ".weight");
+    return chain.made;
   }
 
  private:

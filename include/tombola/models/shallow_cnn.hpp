@@ -54,16 +54,13 @@ struct ShallowCnn {
   }
   auto members() { return std::tie(convs, fc, units); }
   std::vector<nn::Connection> connections() const {
-    std::vector<nn::Connection> made;
-    Index group = 0;
-    for (std::size_t l = 0; l < convs.size(); ++l, ++group) {
-      made.push_back({convs[l].name + ".weight", group, group + 1});
-      if (units.empty()) continue;
-      ++group;
-      made.push_back({units[l].name, group, group + 1});
+    nn::ConnectionChain chain;
+    for (std::size_t l = 0; l < convs.size(); ++l) {
+      chain.add(convs[l].name + ".weight");
+      if (!units.empty()) chain.add(units[l].name);
     }
-    made.push_back({fc.name + ".weight", group, group + 1, fc.in / convs.back().out});
-    return made;
+    chain.add(fc.name + ".weight", fc.in / convs.back().out);
+    return chain.made;
   }
 
  private:

@@ -20,6 +20,19 @@ struct Connection {
   Index repeat = 1;  ///< inputs of the weight in a row that belong to one channel: pixels that were flattened
 };
 
+/// The connections of a model whose layers follow one another; each call leads from the last group to a new one.
+struct ConnectionChain {
+  std::vector<Connection> made;
+  Index group = 0;
+
+  void add(const std::string& name, Index repeat = 1) {
+    made.push_back({name, group, group + 1, repeat});
+    ++group;
+  }
+  /// Beside what was added since group `from`; without a name, a skip connection.
+  void add_beside(Index from, const std::string& name = "") { made.push_back({name, from, group}); }
+};
+
 /// How many open gates of a model, under the reading `binary`, lie on a path of open ones from its input to its output.
 /// Throws `std::invalid_argument` if its `connections()` name something that it does not have, or do not fit.
 template <class T = float, class Model>
