@@ -176,9 +176,9 @@ class Correlate {
 
   void run(const Threads& threads, const T* x, const T* packed, T* y, bool add, T* scratch) const noexcept {
     parallel_for(threads, blocks() * panel_blocks_, [&](Index chunk, int worker) {
-      const Range panels = even_part(panels_, panel_blocks_, chunk % panel_blocks_);
+      const Range panels = EvenParts(panels_, panel_blocks_)[chunk % panel_blocks_];
       if (across_) {
-        const Range images = even_part(c_.images, blocks(), chunk / panel_blocks_);
+        const Range images = EvenParts(c_.images, blocks())[chunk / panel_blocks_];
         for (Index panel = panels.first; panel < panels.last; ++panel) multiply_across(images, panel, x, packed, y, add);
         return;
       }
@@ -230,8 +230,9 @@ class Correlate {
   void multiply_images(Index images, Index columns, Index lines, Index depth, const T* a, const T* b, T* to, bool add) const noexcept {
     const GemmPieces pieces{.outer = lines, .a_outer = c_.tap_y * c_.width * c_.channels, .b_outer = c_.taps_x * c_.depth * Tile::columns};
     const Index tiles = divide_up(images, Tile::rows);
+    const EvenParts parts(images, tiles);
     for (Index tile = 0; tile < tiles; ++tile) {
-      const Range rows = even_part(images, tiles, tile);
+      const Range rows = parts[tile];
       multiply_tile<T, Arch>(rows.size(), columns, depth, {a + rows.first * x_image(), x_image(), true}, {b, Tile::columns},
                              to + rows.first * c_.y_image, c_.y_image, add, pieces);
     }
@@ -277,13 +278,14 @@ class Correlate {
     const Index channels = copies_ ? c_.depth : c_.channels;
     const auto axes = detail::OutputAxes::of(c_, block, c_.step_x * channels, 6);
     const Index tiles = divide_up(axes.along.count, Tile::rows);
+    const EvenParts parts(axes.along.count, tiles);
     T* first = y + block.images.first * c_.y_image + block.lines.first * c_.y_line + columns.first;
     for (Index outside = 0; outside < axes.outside.count; ++outside) {
       for (Index around = 0; around < axes.around.count; ++around) {
         const T* line = a + outside * axes.outside.x + around * axes.around.x;
         T* to = first + outside * axes.outside.y + around * axes.around.y;
         for (Index tile = 0; tile < tiles; ++tile) {
-          const Range rows = even_part(axes.along.count, tiles, tile);
+          const Range rows = parts[tile];
           multiply_tile<T, Arch>(rows.size(), columns.size(), depth, {line + rows.first * axes.along.x, axes.along.x, true},
                                  {b, Tile::columns}, to + rows.first * axes.along.y, axes.along.y, add, pieces);
         }

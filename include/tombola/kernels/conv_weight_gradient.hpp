@@ -39,7 +39,7 @@ class CorrelateGradient {
     const Index blocks = size_.count(c_);
     parallel_for(threads, slices_ * tile_blocks_, [&](Index chunk, int worker) {
       const Index slice = chunk / tile_blocks_;
-      const Range tiles = even_part(tiles_, tile_blocks_, chunk % tile_blocks_), part = even_part(blocks, slices_, slice);
+      const Range tiles = EvenParts(tiles_, tile_blocks_)[chunk % tile_blocks_], part = EvenParts(blocks, slices_)[slice];
       T* to = slices_ == 1 ? dw : scratch + slice * weights();
       const TapPlaces places = slices_ == 1 ? places_ : TapPlaces{c_.terms(), c_.taps_x * c_.depth};
       for (Index number = part.first; number < part.last; ++number) {
@@ -74,6 +74,7 @@ class CorrelateGradient {
   /// is needed.
   void add_taps(Range images, Range tiles, const T* x, const T* dy, T* dw, const TapPlaces& places, bool add) const noexcept {
     const Index registers = divide_up(c_.depth, Tile::width), panels = divide_up(registers, Tile::registers);
+    const EvenParts parts(registers, panels);
     const Index x_line = c_.width * c_.channels, x_image = c_.height * x_line;
     for (Index p = 0; p < c_.taps_y; ++p) {
       const Index from_y = p * c_.tap_y - c_.low_y;
@@ -89,10 +90,10 @@ class CorrelateGradient {
         const T* a = dy + images.first * c_.y_image + lines.first * c_.y_line + pixels.first * c_.y_pixel;
         const T* b = x + images.first * x_image + (lines.first * c_.step_y + from_y) * x_line + (pixels.first * c_.step_x + from_x) * c_.channels + c_.first;
         for (Index panel = 0; panel < panels; ++panel) {
-          const Range part = even_part(registers, panels, panel);
+          const Range part = parts[panel];
           const Range columns{part.first * Tile::width, std::min(c_.depth, part.last * Tile::width)};
           for (Index tile = tiles.first; tile < tiles.last; ++tile) {
-            const Range rows = even_part(c_.columns, tiles_, tile);
+            const Range rows = rows_[tile];
             T* to = dw + rows.first * places.row + p * places.line + q * c_.depth + columns.first;
             multiply_tile<T, Arch>(rows.size(), columns.size(), axes.along.count, {a + rows.first, axes.along.y}, {b + columns.first, axes.along.x},
                                    to, places.row, add, outputs);
@@ -120,7 +121,7 @@ class CorrelateGradient {
           const T* b = block.x + p * c_.tap_y * block.line + q * c_.tap_x * channels + columns.first;
           const Index term = p * places.line + q * width + columns.first;
           for (Index tile = tiles.first; tile < tiles.last; ++tile) {
-            const Range rows = even_part(c_.columns, tiles_, tile);
+            const Range rows = rows_[tile];
             multiply_tile<T, Arch>(rows.size(), columns.size(), axes.along.count, {a + rows.first, axes.along.y},
                                    {b, axes.along.x}, dw + rows.first * places.row + term, places.row, add, outputs);
           }
@@ -135,6 +136,7 @@ class CorrelateGradient {
   const bool tap_by_tap_;
   const bool copies_;
   const Index tiles_;
+  const EvenParts rows_{c_.columns, tiles_};
   Index slices_ = 1, tile_blocks_ = 1;
 };
 

@@ -9,10 +9,18 @@ namespace tombola::inline TOMBOLA_ISA::kernels {
 
 constexpr Index divide_up(Index a, Index b) noexcept { return (a + b - 1) / b; }
 constexpr Index round_up(Index a, Index b) noexcept { return divide_up(a, b) * b; }
-/// Part `i` of [0, count) cut into `parts` that differ by one at most.
-constexpr Range even_part(Index count, Index parts, Index i) noexcept {
-  return {count * i / parts, count * (i + 1) / parts};
-}
+/// [0, count) cut into parts that differ by one at most, the longer ones first.
+class EvenParts {
+ public:
+  constexpr EvenParts(Index count, Index parts) noexcept : size_(count / parts), longer_(count % parts) {}
+  constexpr Range operator[](Index part) const noexcept {
+    const Index first = part * size_ + std::min(part, longer_);
+    return {first, first + size_ + (part < longer_ ? 1 : 0)};
+  }
+
+ private:
+  Index size_, longer_;
+};
 
 /// C is cut into tiles along its rows and panels along its columns; a chunk of work is a block of tiles x a block of
 /// panels. A block of an operand that one chunk alone reads is packed by that chunk, just before use; else the operand
@@ -38,9 +46,7 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noex
   constexpr Index enough_chunks = 16;               // to keep a few threads busy to the end
   constexpr Index few_tiles = 32;                   // of A: they stay in the second-level cache while panels of B pass by
   constexpr Index small_chunk = Index{1} << 20;     // multiplications not worth dividing any further
-  // Tiles of a chunk: few, so that another thread may take it over late; more where they are packed from lines across k.
-  const Index block_tiles = !direct_a && m >= 4096 ? 32 : 8;
-  constexpr Index block_panels = 8;                 // of packed B, 384 terms deep: they stay in the second-level cache
+  constexpr Index block_elements = 688 * 1024 / sizeof(T);  // of packed B: they stay in the second-level cache
   constexpr Index slice_elements = Index{1} << 20;  // packed at once: they stay in the third-level cache
   GemmPlan plan{};
   plan.direct_a = direct_a;
@@ -49,7 +55,12 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noex
   plan.panels = divide_up(n, Tile::columns);
   const bool panel_by_panel = plan.tiles <= few_tiles && !direct_b;  // each chunk packs its own panels
   if (panel_by_panel) plan.panels = std::min(round_up(plan.panels, 4), divide_up(n, Tile::width));
-  plan.depth = round_up(divide_up(k, divide_up(k, Tile::depth)), 16);
+  plan.depth = round_up(divide_up(k, divide_up(k, m >= Tile::high ? Tile::deep : Tile::depth)), 16);
+  // Tiles of a chunk: few, so that another thread may take it over late; more where they are packed from lines across k.
+  const Index block_tiles = !direct_a && m >= 4096 ? std::max<Index>(8, 8192 / plan.depth) : 8;
+  // Its panels: as many as stay in the cache; or all, if there are enough blocks of tiles for each chunk to pack its own, once.
+  const bool packs_own_a = !direct_a && m >= 1024;
+  const Index block_panels = std::max<Index>(1, block_elements / (plan.depth * Tile::columns));
   const Index depths = divide_up(k, plan.depth);
 
   const Index parts = std::min(enough_chunks, depths / 2);  // of two visits or more, so that adding the sums is little
@@ -59,7 +70,7 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noex
     plan.slice = divide_up(depths, parts) * plan.depth;
   } else {
     plan.tile_blocks = panel_by_panel ? 1 : divide_up(plan.tiles, block_tiles);
-    plan.panel_blocks = divide_up(plan.panels, plan.share_b() ? block_panels : plan.panels);
+    plan.panel_blocks = divide_up(plan.panels, plan.share_b() && !packs_own_a ? block_panels : plan.panels);
     const auto chunks = [&] { return plan.tile_blocks * plan.panel_blocks; };
     while (chunks() < std::min(enough_chunks, plan.tiles * plan.panels) && m * n / chunks() * k > small_chunk) {
       const bool narrower = plan.panel_blocks < plan.panels && (!plan.share_b() || plan.tile_blocks == plan.tiles);

@@ -84,9 +84,9 @@ class GemmProduct {
   Range slice_terms(Index slice) const noexcept {
     return {slice * plan_.slice, std::min(k_, (slice + 1) * plan_.slice)};
   }
-  Range tile_rows(Index tile) const noexcept { return even_part(m_, plan_.tiles, tile); }
+  Range tile_rows(Index tile) const noexcept { return rows_[tile]; }
   Range panel_columns(Index panel) const noexcept {
-    const Range registers = even_part(divide_up(n_, Tile::width), plan_.panels, panel);
+    const Range registers = registers_[panel];
     return {registers.first * Tile::width, std::min(n_, registers.last * Tile::width)};
   }
   /// The packed tile (panel) within a slice: blocks of `depth` terms one after the other, each tile after tile.
@@ -144,8 +144,8 @@ class GemmProduct {
     const Range terms = slice_terms(slice);
     const Index tile_block = plan_.share_b() ? chunk % plan_.tile_blocks : chunk / plan_.panel_blocks;
     const Index panel_block = plan_.share_b() ? chunk / plan_.tile_blocks : chunk % plan_.panel_blocks;
-    const Range tiles = even_part(plan_.tiles, plan_.tile_blocks, tile_block);
-    const Range panels = even_part(plan_.panels, plan_.panel_blocks, panel_block);
+    const Range tiles = EvenParts(plan_.tiles, plan_.tile_blocks)[tile_block];
+    const Range panels = EvenParts(plan_.panels, plan_.panel_blocks)[panel_block];
     const Own own = this->own(worker);
     for (Index first = terms.first; first < terms.last; first += plan_.depth) {
       const Range k{first, std::min(terms.last, first + plan_.depth)};
@@ -156,9 +156,9 @@ class GemmProduct {
         return read_a(tile, k, plan_.share_a() ? shared_a(tile, offset, k.size()) : own_a);
       };
       // A tile of A stays in the first-level cache while C is walked along its rows, or else a panel of B does while C
-      // is walked down. The former is better for the long rows of C, but where rows are short, and A's as long, what was
-      // just written and what is read next fall into the same places.
-      const bool along_rows = plan_.share_b() && (panels.size() >= 4 || !a_.lines_are_rows());
+      // is walked down. The former is better for the long rows of C, but not where rows are short, and A's as long: what was
+      // just written and what is read next fall into the same places; nor where the chunk's own A fills the second-level cache.
+      const bool along_rows = plan_.share_b() && (plan_.direct_a || plan_.share_a()) && (panels.size() >= 4 || !a_.lines_are_rows());
       if (along_rows) {
         for (Index tile = tiles.first; tile < tiles.last; ++tile) {
           for (Index panel = panels.first; panel < panels.last; ++panel) {
@@ -222,6 +222,7 @@ class GemmProduct {
   const T beta_;
   const Index m_, n_, k_;
   const GemmPlan plan_;
+  const EvenParts rows_{m_, plan_.tiles}, registers_{divide_up(n_, Tile::width), plan_.panels};  // of tiles, of panels
   T *shared_a_ = nullptr, *shared_b_ = nullptr, *sums_ = nullptr, *workers_ = nullptr;
 };
 

@@ -20,7 +20,9 @@ struct GemmTile {
   static constexpr Index columns = registers * width;
   static constexpr Index rows = many_registers ? 8 : 6;  ///< registers x rows sums, those of B and 1 of A fit in 32 (16)
   static constexpr Index row_stride = many_registers ? 8 : (rows + width - 1) / width * width;
-  static constexpr Index depth = 384;  ///< terms of k between two visits to C: a panel of B stays in or near 48 KiB
+  static constexpr Index depth = 384;       ///< terms of k between two visits to C: a panel of B stays in or near 48 KiB
+  static constexpr Index deep = 2 * depth;  ///< the same where C is high: visits to it cost more than panels from the next cache
+  static constexpr Index high = 256;        ///< rows of such a C
 };
 
 /// Where the micro-kernel reads an operand: packed, or where the caller's matrix lies.
@@ -41,23 +43,13 @@ struct GemmPieces {
 
 namespace detail {
 
-/// c <- sums, or c + sums if `add`, for the first `count` <= width of them.
-template <class T, class Arch>
-inline void store_sums(T* c, const simd::Batch<T, Arch>& sums, Index count, bool add) noexcept {
-  if (count >= simd::width<T, Arch>) {
-    simd::store(c, add ? simd::load<T, Arch>(c) + sums : sums);
-  } else {
-    simd::store_part(c, add ? simd::load_part<T, Arch>(c, count) + sums : sums, count);
-  }
-}
-
 /// c [Rows, columns] = a b, or += a b if `add`: `depth` terms a piece, operands as `GemmRead` says, columns <= Registers * width.
 template <class T, class Arch, Index Rows, Index Registers, bool along_k>
 void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Index a_step, const T* b_first, Index b_step, T* c,
                    Index c_stride, Index columns, bool add) noexcept {
   constexpr Index width = simd::width<T, Arch>, line = 64 / static_cast<Index>(sizeof(T));
   using Batch = simd::Batch<T, Arch>;
-  [[maybe_unused]] const Index last = std::min(width, columns - (Registers - 1) * width);
+  const Index last = std::min(width, columns - (Registers - 1) * width);
   Batch sums[Rows][Registers];
 #pragma GCC unroll 16
   for (Index i = 0; i < Rows; ++i) {
@@ -89,11 +81,27 @@ void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Inde
       }
     }
   }
+  const bool cut = simd::is_avx512<Arch> || last < width;  // the last register of a row; there a whole one costs no more
+  if (add) {
+#pragma GCC unroll 16
+    for (Index i = 0; i < Rows; ++i) {
+#pragma GCC unroll 3
+      for (Index r = 0; r < Registers; ++r) {
+        const T* from = c + i * c_stride + r * width;
+        sums[i][r] = (r == Registers - 1 && cut ? simd::load_part<T, Arch>(from, last) : simd::load<T, Arch>(from)) + sums[i][r];
+      }
+    }
+  }
 #pragma GCC unroll 16
   for (Index i = 0; i < Rows; ++i) {
 #pragma GCC unroll 3
     for (Index r = 0; r < Registers; ++r) {
-      store_sums<T, Arch>(c + i * c_stride + r * width, sums[i][r], columns - r * width, add);
+      T* to = c + i * c_stride + r * width;
+      if (r == Registers - 1 && cut) {
+        simd::store_part(to, sums[i][r], last);
+      } else {
+        simd::store(to, sums[i][r]);
+      }
     }
   }
 }

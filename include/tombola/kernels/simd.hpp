@@ -4,6 +4,7 @@
 
 #include <xsimd/xsimd.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -38,7 +39,22 @@ inline void store(T* p, const Batch<T, Arch>& a) noexcept {
   a.store_unaligned(p);
 }
 
-/// The first `count` < width elements; the others are zero. Nothing past them is read.
+#if defined(__AVX__)
+/// The mask of AVX and AVX2 for the first `count` <= 32 / sizeof(T) elements.
+template <class T>
+inline __m256i first_elements(Index count) noexcept {
+  using Int = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  constexpr Index lanes = 32 / sizeof(T);
+  static constexpr auto all_then_none = [] {
+    std::array<Int, 2 * lanes> table{};
+    std::fill_n(table.begin(), lanes, Int{-1});
+    return table;
+  }();
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(all_then_none.data() + lanes - count));
+}
+#endif
+
+/// The first `count` <= width elements; the others are zero. Nothing past them is read.
 template <class T, class Arch = Native>
 inline Batch<T, Arch> load_part(const T* p, Index count) noexcept {
 #if defined(__AVX512F__)
@@ -48,6 +64,13 @@ inline Batch<T, Arch> load_part(const T* p, Index count) noexcept {
     return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), p);
   } else
 #endif
+#if defined(__AVX__)
+  if constexpr (std::is_base_of_v<xsimd::avx, Arch> && std::is_same_v<T, float>) {
+    return _mm256_maskload_ps(p, first_elements<T>(count));
+  } else if constexpr (std::is_base_of_v<xsimd::avx, Arch> && std::is_same_v<T, double>) {
+    return _mm256_maskload_pd(p, first_elements<T>(count));
+  } else
+#endif
   {
     T part[static_cast<std::size_t>(width<T, Arch>)] = {};
     std::memcpy(part, p, static_cast<std::size_t>(count) * sizeof(T));
@@ -55,7 +78,7 @@ inline Batch<T, Arch> load_part(const T* p, Index count) noexcept {
   }
 }
 
-/// Writes the first `count` < width elements and nothing past them.
+/// Writes the first `count` <= width elements and nothing past them.
 template <class T, class Arch>
 inline void store_part(T* p, const Batch<T, Arch>& a, Index count) noexcept {
 #if defined(__AVX512F__)
@@ -63,6 +86,13 @@ inline void store_part(T* p, const Batch<T, Arch>& a, Index count) noexcept {
     _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), a);
   } else if constexpr (is_avx512<Arch> && std::is_same_v<T, double>) {
     _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << count) - 1), a);
+  } else
+#endif
+#if defined(__AVX__)
+  if constexpr (std::is_base_of_v<xsimd::avx, Arch> && std::is_same_v<T, float>) {
+    _mm256_maskstore_ps(p, first_elements<T>(count), a);
+  } else if constexpr (std::is_base_of_v<xsimd::avx, Arch> && std::is_same_v<T, double>) {
+    _mm256_maskstore_pd(p, first_elements<T>(count), a);
   } else
 #endif
   {
@@ -131,6 +161,18 @@ inline T sum(const Batch<T, Arch>& a) noexcept {
   simd::store(part, a);
   for (Index half = n / 2; half > 0; half /= 2) {
     for (Index i = 0; i < half; ++i) part[i] += part[i + half];
+  }
+  return part[0];
+}
+
+/// The largest element; any number where one is NaN.
+template <class T, class Arch>
+inline T highest(const Batch<T, Arch>& a) noexcept {
+  constexpr Index n = width<T, Arch>;
+  T part[static_cast<std::size_t>(n)];
+  simd::store(part, a);
+  for (Index half = n / 2; half > 0; half /= 2) {
+    for (Index i = 0; i < half; ++i) part[i] = std::max(part[i], part[i + half]);
   }
   return part[0];
 }
