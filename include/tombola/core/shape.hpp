@@ -39,6 +39,14 @@ class Shape {
   /// The number of rows when all but the last extent are folded together.
   Index rows() const noexcept { return rank_ == 0 ? 1 : last() == 0 ? 0 : size_ / last(); }
 
+  /// The same with one more extent behind. Throws `std::invalid_argument` as the constructor does.
+  Shape with(Index extent) const {
+    require(rank_ < max_rank, "shape: expected at most ", max_rank, " extents, got one more");
+    Shape longer = *this;
+    longer.append(extent);
+    return longer;
+  }
+
   const Index* begin() const noexcept { return extents_.data(); }
   const Index* end() const noexcept { return extents_.data() + rank_; }
 

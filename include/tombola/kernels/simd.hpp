@@ -153,28 +153,55 @@ inline Batch<std::uint64_t, Arch> multiply_low_halves(const Batch<std::uint64_t,
   return simd::load<std::uint64_t, Arch>(left);
 }
 
-/// The sum of all elements in a fixed order.
-template <class T, class Arch>
-inline T sum(const Batch<T, Arch>& a) noexcept {
+namespace detail {
+
+/// All elements folded into one by `op`, which takes registers and numbers: element i with i + n / 2, then with i + n / 4, and so on.
+template <class T, class Arch, class Op>
+inline T fold(const Batch<T, Arch>& a, const Op& op) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (is_avx512<Arch> && std::is_same_v<T, float>) {
+    const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
+    return fold(op(Batch<T, xsimd::avx>(_mm512_castps512_ps256(a)), Batch<T, xsimd::avx>(high)), op);
+  }
+#endif
+#if defined(__AVX__)
+  if constexpr (std::is_base_of_v<xsimd::avx, Arch> && std::is_same_v<T, float>) {
+    return fold(op(Batch<T, xsimd::sse2>(_mm256_castps256_ps128(a)), Batch<T, xsimd::sse2>(_mm256_extractf128_ps(a, 1))), op);
+  }
+#endif
+#if defined(__SSE2__)
+  if constexpr (std::is_base_of_v<xsimd::sse2, Arch> && !std::is_base_of_v<xsimd::avx, Arch> && std::is_same_v<T, float>) {
+    const Batch<T, Arch> two = op(a, Batch<T, Arch>(_mm_movehl_ps(a, a)));
+    return op(_mm_cvtss_f32(two), _mm_cvtss_f32(_mm_shuffle_ps(two, two, 1)));
+  }
+#endif
   constexpr Index n = width<T, Arch>;
   T part[static_cast<std::size_t>(n)];
   simd::store(part, a);
   for (Index half = n / 2; half > 0; half /= 2) {
-    for (Index i = 0; i < half; ++i) part[i] += part[i + half];
+    for (Index i = 0; i < half; ++i) part[i] = op(part[i], part[i + half]);
   }
   return part[0];
+}
+
+}  // namespace detail
+
+/// The sum of all elements in a fixed order.
+template <class T, class Arch>
+inline T sum(const Batch<T, Arch>& a) noexcept {
+  return detail::fold(a, [](const auto& x, const auto& y) { return x + y; });
 }
 
 /// The largest element; any number where one is NaN.
 template <class T, class Arch>
 inline T highest(const Batch<T, Arch>& a) noexcept {
-  constexpr Index n = width<T, Arch>;
-  T part[static_cast<std::size_t>(n)];
-  simd::store(part, a);
-  for (Index half = n / 2; half > 0; half /= 2) {
-    for (Index i = 0; i < half; ++i) part[i] = std::max(part[i], part[i + half]);
-  }
-  return part[0];
+  return detail::fold(a, [](const auto& x, const auto& y) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(x)>, T>) {
+      return std::max(x, y);
+    } else {
+      return xsimd::max(x, y);
+    }
+  });
 }
 
 /// One bit per element of a comparison, element i at position i.

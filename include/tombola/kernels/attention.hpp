@@ -1,0 +1,203 @@
+/// \file
+/// Scaled dot-product attention, forwards and backwards: block by block, so that no matrix of queries x keys exists as a whole.
+/// Source: Dao et al., "FlashAttention", NeurIPS 2022; Milakov, Gimelshein, arXiv 1805.02867 (the running softmax).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "tombola/core/parallel.hpp"
+#include "tombola/kernels/attention_shape.hpp"
+#include "tombola/kernels/elementwise.hpp"
+#include "tombola/kernels/small_product.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::kernels {
+
+namespace detail {
+
+/// What is added to the logits of one head: bias and mask [queries, keys], or nothing.
+template <class T, class Arch>
+class AddedTerms {
+ public:
+  AddedTerms(const AttentionShape<T>& shape, const AttentionTerms<T>& terms, Index n, Index h) noexcept : keys_(shape.keys) {
+    const Index matrix = shape.queries * shape.keys;
+    if (terms.bias != nullptr) bias_ = terms.bias + (n % terms.bias_sequences * shape.heads + h) * matrix;
+    if (terms.mask != nullptr) mask_ = terms.mask + n % terms.mask_sequences * matrix;
+  }
+  bool any() const noexcept { return bias_ != nullptr || mask_ != nullptr; }
+  /// x + bias + mask for `count` keys from key j of query i on.
+  simd::Batch<T, Arch> add(const simd::Batch<T, Arch>& x, Index i, Index j, Index count) const noexcept {
+    const auto read = [count](const T* p) { return count == simd::width<T, Arch> ? simd::load<T, Arch>(p) : simd::load_part<T, Arch>(p, count); };
+    simd::Batch<T, Arch> sum = x;
+    if (bias_ != nullptr) sum = sum + read(bias_ + i * keys_ + j);
+    if (mask_ != nullptr) sum = sum + read(mask_ + i * keys_ + j);
+    return sum;
+  }
+
+ private:
+  Index keys_;
+  const T *bias_ = nullptr, *mask_ = nullptr;
+};
+
+/// x, or `other` in all but the first `count` elements.
+template <class T, class Arch>
+simd::Batch<T, Arch> first_or(const simd::Batch<T, Arch>& x, Index count, T other) noexcept {
+  return simd::select(simd::from_bits<T, Arch>((std::uint64_t{1} << count) - 1), x, simd::Batch<T, Arch>(other));
+}
+
+/// How queries and keys are cut into blocks of at most `Queries` and `Keys`: by their numbers alone.
+template <Index Queries, Index Keys>
+struct AttentionBlocks {
+  Index query_blocks, key_blocks;
+  EvenParts queries, keys;
+
+  template <class T>
+  explicit AttentionBlocks(const AttentionShape<T>& shape) noexcept
+      : query_blocks(divide_up(shape.queries, Queries)),
+        key_blocks(divide_up(shape.keys, Keys)),
+        queries(shape.queries, query_blocks),
+        keys(shape.keys, key_blocks) {}
+};
+
+/// The rows of a block of keys.
+template <class T>
+Matrix<const T> rows_of(const Matrix<const T>& all, Range rows) noexcept {
+  return {all.at(rows.first, 0), rows.size(), all.columns, all.row_stride, 1};
+}
+
+template <class T, class Arch>
+class AttentionForward {
+ public:
+  static constexpr Index most_queries = 72, most_keys = 256;  // their logits stay in the second-level cache
+  using Blocks = AttentionBlocks<most_queries, most_keys>;
+
+  static Index scratch(const AttentionShape<T>& shape) noexcept {
+    return Panels<T, Arch>::scratch(shape.size, keys(shape)) + Panels<T, Arch>::scratch(keys(shape), shape.size) +
+           most_queries * keys(shape) + round_up(shape.queries, 16);
+  }
+
+  AttentionForward(const AttentionShape<T>& shape, const AddedTerms<T, Arch>& terms, const Matrix<const T>& q, const Matrix<const T>& k,
+                   const Matrix<const T>& v, const Matrix<T>& o, T* logsums, T* scratch) noexcept
+      : shape_(shape),
+        terms_(terms),
+        q_(q),
+        k_(k),
+        v_(v),
+        o_(o),
+        tops_(logsums),
+        k_panels_(scratch),
+        v_panels_(k_panels_ + Panels<T, Arch>::scratch(shape.size, keys(shape))),
+        logits_(v_panels_ + Panels<T, Arch>::scratch(keys(shape), shape.size)),
+        sums_(logits_ + most_queries * keys(shape)) {}
+
+  /// The outputs of some blocks of queries.
+  void run(Range blocks) noexcept {
+    const Blocks cut(shape_);
+    for (Index key_block = 0; key_block < cut.key_blocks; ++key_block) {
+      const Range keys = cut.keys[key_block];
+      const Panels<T, Arch> k(rows_of(k_, keys).transposed(), k_panels_), v(rows_of(v_, keys), v_panels_);
+      for (Index block = blocks.first; block < blocks.last; ++block) {
+        const Range queries = cut.queries[block];
+        const bool first = key_block == 0;
+        if (!first && shape_.visible(queries.last - 1) <= keys.first) continue;
+        const Matrix<T> logits{logits_, queries.size(), keys.size(), round_up(keys.size(), 16), 1};
+        k.multiply(queries.size(), {q_.at(queries.first, 0), q_.row_stride, true}, logits, false);
+        for (Index i = queries.first; i < queries.last; ++i) exponentials(i, keys, logits.at(i - queries.first, 0), first);
+        v.multiply(queries.size(), {logits.data, logits.row_stride, true},
+                   {o_.at(queries.first, 0), queries.size(), o_.columns, o_.row_stride, 1}, !first);
+      }
+    }
+    if (blocks.size() > 0) finish({cut.queries[blocks.first].first, cut.queries[blocks.last - 1].last});
+  }
+
+ private:
+  static constexpr Index lanes = simd::width<T, Arch>;
+  using V = simd::Batch<T, Arch>;
+  static Index keys(const AttentionShape<T>& shape) noexcept { return round_up(std::min(shape.keys, most_keys), 16); }
+
+  /// One query's products with some keys become the exponentials of their logits less the largest so far.
+  void exponentials(Index i, Range keys, T* x, bool first) noexcept {
+    const Index visible = std::clamp<Index>(shape_.visible(i) - keys.first, 0, keys.size());
+    constexpr T none = -std::numeric_limits<T>::infinity(), lowest = std::numeric_limits<T>::lowest();
+    const bool adds = terms_.any();
+    V tops(none);
+    for (Index j = 0; j < visible; j += lanes) {
+      const Index count = std::min(lanes, visible - j);
+      V logit = simd::load<T, Arch>(x + j);
+      if (adds) logit = terms_.add(logit * V(shape_.scale), i, keys.first + j, count);
+      if (count < lanes) logit = first_or<T, Arch>(logit, count, none);
+      if (adds || count < lanes) simd::store(x + j, logit);
+      tops = simd::max(tops, logit);
+    }
+    const T scale = adds ? T(1) : shape_.scale, old = first ? none : tops_[i];
+    const T top = std::max({simd::highest(tops) * scale, old, lowest});
+    V sum(T(0));
+    for (Index j = 0; j < visible; j += lanes) {
+      const V p = simd::exp_nonpositive(simd::fma(simd::load<T, Arch>(x + j), V(scale), V(-top)));
+      simd::store(x + j, p);
+      sum = sum + p;
+    }
+    for (Index j = round_up(visible, lanes); j < keys.size(); ++j) x[j] = T(0);
+    tops_[i] = top;
+    if (first) {
+      sums_[i] = simd::sum(sum);
+    } else {
+      const T less = std::exp(old - top);
+      sums_[i] = sums_[i] * less + simd::sum(sum);
+      if (less != T(1)) multiply(o_.at(i, 0), less);
+    }
+  }
+
+  void finish(Range queries) noexcept {
+    for (Index i = queries.first; i < queries.last; i += lanes) {
+      const Index count = std::min(lanes, queries.last - i);
+      const V sums = load_up_to(sums_ + i, count);
+      const auto blind = sums == V(T(0));
+      const V factors = simd::select(blind, V(T(0)), V(T(1)) / sums);
+      const V logs = simd::select(blind, V(std::numeric_limits<T>::infinity()), load_up_to(tops_ + i, count) + simd::log(sums));
+      T factor[static_cast<std::size_t>(lanes)];
+      simd::store(factor, factors);
+      simd::store_part(tops_ + i, logs, count);
+      for (Index j = 0; j < count; ++j) multiply(o_.at(i + j, 0), factor[j]);
+    }
+  }
+  static V load_up_to(const T* p, Index count) noexcept { return count == lanes ? simd::load<T, Arch>(p) : simd::load_part<T, Arch>(p, count); }
+  void multiply(T* row, T factor) const noexcept {
+    map_range<T, Arch>({0, shape_.size}, [factor](const V& x) { return x * V(factor); }, row, row);
+  }
+
+  const AttentionShape<T>& shape_;
+  const AddedTerms<T, Arch> terms_;
+  const Matrix<const T> q_, k_, v_;
+  const Matrix<T> o_;
+  T* tops_;  // in the place of the logarithms that they will be part of
+  T *k_panels_, *v_panels_, *logits_, *sums_;
+};
+
+}  // namespace detail
+
+/// o = softmax(scale q k^T + bias + mask) v for each head of each sequence, and logsums[sequence, head, query] for backward: the
+/// logarithm of the sum of exp of each row's logits, +infinity for a query that sees no key; its output is 0.
+/// The same bits for any number of threads. `scratch`: `attention_scratch` elements.
+template <class Arch = simd::Native, class T>
+void attention(const Threads& threads, const AttentionShape<T>& shape, const AttentionTerms<T>& terms, const Heads<const T>& q,
+               const Heads<const T>& k, const Heads<const T>& v, const Heads<T>& o, T* logsums, T* scratch) noexcept {
+  using Forward = detail::AttentionForward<T, Arch>;
+  const Index blocks = typename Forward::Blocks(shape).query_blocks, pairs = shape.sequences * shape.heads;
+  const Index parts = std::min(blocks, divide_up(16, pairs));  // a few heads are shared by all threads
+  parallel_for(threads, pairs * parts, [&](Index chunk, int worker) {
+    const Index pair = chunk / parts, n = pair / shape.heads, h = pair % shape.heads;
+    Forward head(shape, {shape, terms, n, h}, q.head(n, h), k.head(n, h), v.head(n, h), o.head(n, h), logsums + pair * shape.queries,
+                 scratch + worker * Forward::scratch(shape));
+    head.run(EvenParts(blocks, parts)[chunk % parts]);
+  });
+}
+
+/// Elements of scratch memory for `attention`: linear in the number of queries.
+template <class Arch = simd::Native, class T>
+Index attention_scratch(const AttentionShape<T>& shape, int threads) noexcept {
+  return threads * detail::AttentionForward<T, Arch>::scratch(shape);
+}
+
+}  // namespace tombola::inline TOMBOLA_ISA::kernels
