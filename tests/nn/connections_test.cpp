@@ -8,6 +8,8 @@
 #include "tombola/models/lenet.hpp"
 #include "tombola/models/resnet.hpp"
 #include "tombola/models/shallow_cnn.hpp"
+#include "tombola/models/swin.hpp"
+#include "tombola/models/vit.hpp"
 #include "tombola/nn/any_model.hpp"
 #include "tombola/ops/sum.hpp"
 
@@ -80,6 +82,10 @@ TEST_CASE("effective_kept: all gates of an open network, for every model and wit
       options.unit_gates = units;
       check(models::ResNet<nn::Gated>(init, options), "conv1.weight");
     }
+    const models::VitOptions vit{.columns = 8, .depth = 2, .heads = 2, .mlp = 12, .size = 8, .unit_gates = units};
+    check(models::Vit<nn::Gated>(init, vit), "conv_proj.weight");
+    const models::SwinOptions swin{.columns = 4, .depths = {2, 1}, .heads = {2, 4}, .window = 2, .size = 8, .unit_gates = units};
+    check(models::Swin<nn::Gated>(init, swin), "features.2.reduction.weight");
   }
 }
 
@@ -100,6 +106,51 @@ TEST_CASE("effective_kept: what gradients reach, in networks without normalisati
   check(models::LeNet<nn::Joint>(init, {.inputs = 192, .hidden = {40, 20}, .outputs = 5, .activation = {nn::ActivationKind::relu}}), 0.02);
   // A mean over the image would hide no tap: every open tap of a 3 x 3 kernel meets some pixel of 4 x 4 and more.
   check(models::ShallowCnn<nn::Joint>(init, {.stages = {6, 8}, .size = 8}), 0.04);
+}
+
+TEST_CASE("effective_kept: paths through attention and merged pixels") {
+  nn::Init init;
+  const auto set = [](auto& model, const std::string& name, std::initializer_list<Index> open) {
+    for (auto* gate : nn::gates(model)) {
+      if (gate->name != name) continue;
+      Bits mask(gate->size());
+      for (const Index i : open) mask.set(i, true);
+      gates::set_mask(*gate, mask);
+    }
+  };
+  // Four columns in two heads: rows 0 to 3 of in_proj are queries, 4 to 7 keys, 8 to 11 values.
+  struct Block {
+    nn::MultiHeadAttention<nn::Gated> attention;
+    auto members() { return std::tie(attention); }
+    std::vector<nn::Connection> connections() const {
+      nn::ConnectionChain chain;
+      attention.connect(chain);
+      return chain.made;
+    }
+  };
+  Block block{nn::MultiHeadAttention<nn::Gated>(init, "a", 4, {.heads = 2})};
+  set(block, "a.in_proj_weight", {0 * 4 + 1, 5 * 4 + 2, 8 * 4 + 0, 11 * 4 + 3});  // a query and a key of head 0, a value of each
+  set(block, "a.out_proj.weight", {2 * 4 + 0});                                  // reads column 0
+  CHECK(nn::effective_kept(block) == 4);                                         // not the value of head 1
+  set(block, "a.out_proj.weight", {2 * 4 + 3});
+  CHECK(nn::effective_kept(block) == 2);
+  set(block, "a.out_proj.weight", {2 * 4 + 1});  // a column that no value reaches, but a query and a key of its head
+  CHECK(nn::effective_kept(block) == 3);
+
+  struct Merge {
+    nn::Linear<nn::Gated> first, reduction;
+    auto members() { return std::tie(first, reduction); }
+    std::vector<nn::Connection> connections() const {
+      nn::ConnectionChain chain;
+      chain.add("first.weight");
+      chain.add("reduction.weight", 1, 4);
+      return chain.made;
+    }
+  };
+  Merge merge{nn::Linear<nn::Gated>(init, "first", 3, 2), nn::Linear<nn::Gated>(init, "reduction", 8, 2)};
+  set(merge, "first.weight", {0 * 3 + 1, 1 * 3 + 0});
+  set(merge, "reduction.weight", {3, 5});  // channel 1 of two pixels
+  CHECK(nn::effective_kept(merge) == 3);
 }
 
 TEST_CASE("effective_kept: a model whose connections name something else") {

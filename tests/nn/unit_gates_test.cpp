@@ -37,6 +37,25 @@ TEST_CASE("unit gates: y = s z x, every reading") {
   }
 }
 
+TEST_CASE("unit gates: a gate on several neighbours") {
+  Context context(1);
+  nn::Init init{.seed = 3, .gates = {.start_deviation = 0.5}, .rescale = Rescale::layer};
+  nn::UnitGates<double> heads(init, "heads", 3, 1, 4), plain(init, "plain", 3);
+  heads.gate.theta = Tensor<double>::copy_of(plain.gate.theta);
+  const PassOptions options{.gates = Reading::relaxed};
+  Inference<double> pass(context, options);
+  const Var<double> y = heads(pass.input(Tensor<double>::filled({2, 12}, 1.0))), z = plain(pass.input(Tensor<double>::filled({1, 3}, 1.0)));
+  for (Index i = 0; i < 24; ++i) CHECK(y.value()[i] == z.value()[i % 12 / 4]);
+  CHECK_THROWS_WITH_AS(heads(pass.input(Tensor<double>({2, 3}))), "heads: expected x [..., 12], got [2, 3]", std::invalid_argument);
+  const Tensor<double> x = random_tensor<double>({5, 12}, 2);
+  const PassOptions clear = clear_of_kinks<double>({&heads.gate}, 5);
+  const auto loss = [&](Pass<double>& in) {
+    const Var<double> out = heads(in.input(x));
+    return mean(out * out);
+  };
+  CHECK(theta_difference(context, {&heads.gate}, loss, {clear}) < 1e-8);
+}
+
 TEST_CASE("unit gates: gradients against differences, used once and twice") {
   Context context(1);
   const Tensor<double> x = random_tensor<double>({5, 9}, 2);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "tombola/core/bits.hpp"
@@ -11,12 +12,12 @@
 namespace tombola::inline TOMBOLA_ISA::gates {
 
 /// Masked weights [out, taps, in] that lead from one group of channels to another: neurons are channels, the taps of a kernel and the
-/// pixels of a flattened image connect alike. Or, if `diagonal`, gates [out] on the channels themselves; all open, a skip connection.
+/// pixels of a flattened image connect alike. Or, if `diagonal`, gates [out / repeat] on the channels themselves; all open, a skip connection.
 struct MaskedConnection {
   Index from = 0, to = 1;  ///< numbers of the groups; group 0 is the input of the network
   Index out = 0, in = 0;
   Index taps = 1;
-  Index repeat = 1;  ///< inputs in a row that belong to one channel of `from`: pixels that were flattened
+  Index repeat = 1;  ///< inputs in a row that belong to one channel of `from`: pixels that were flattened; channels of one gate
   Bits open;         ///< row-major
   bool diagonal = false;
 };
@@ -28,7 +29,7 @@ template <class F>
 void for_each_open(const MaskedConnection& c, const F& f) {
   if (c.diagonal) {
     for (Index i = 0; i < c.out; ++i) {
-      if (c.open[i]) f(i, static_cast<std::size_t>(i), static_cast<std::size_t>(i));
+      if (c.open[i / c.repeat]) f(i / c.repeat, static_cast<std::size_t>(i), static_cast<std::size_t>(i));
     }
     return;
   }
@@ -61,11 +62,11 @@ inline std::vector<Index> effective_counts(std::span<const MaskedConnection> con
     const MaskedConnection& each = connections[c];
     require(each.out >= 0 && each.in >= 0 && each.taps >= 1 && each.repeat >= 1, "effective_counts: expected extents [out, taps, in] and a repeat of "
             "at least 1, got [", each.out, ", ", each.taps, ", ", each.in, "] and ", each.repeat, " as connection ", c);
-    if (c == 0) reached.emplace_back(static_cast<std::size_t>(each.in / each.repeat), 1);
+    if (c == 0) reached.emplace_back(static_cast<std::size_t>(each.diagonal ? each.in : each.in / each.repeat), 1);
     const auto known = static_cast<std::size_t>(each.from) < reached.size() ? static_cast<Index>(reached[static_cast<std::size_t>(each.from)].size()) : -1;
-    const Index elements = each.diagonal ? each.out : each.out * each.taps * each.in;
-    require(each.from >= 0 && each.to > each.from && each.open.size() == elements && known * each.repeat == each.in &&
-                (!each.diagonal || each.out == each.in),
+    const bool fits = each.diagonal ? each.open.size() * each.repeat == each.out && each.out == each.in && known == each.in
+                                    : each.open.size() == each.out * each.taps * each.in && known * each.repeat == each.in;
+    require(each.from >= 0 && each.to > each.from && fits,
             "effective_counts: expected connections [out, taps, in] that fit one after the other, got [", each.out, ", ", each.taps, ", ",
             each.in, "] from group ", each.from, " to ", each.to, " as connection ", c);
     std::vector<char>& to = group(reached, each.to, each.out);
@@ -80,12 +81,13 @@ inline std::vector<Index> effective_counts(std::span<const MaskedConnection> con
   for (std::size_t c = connections.size(); c-- > 0;) {
     const MaskedConnection& each = connections[c];
     const std::vector<char> to = group(useful, each.to, each.out);
-    std::vector<char>& from = group(useful, each.from, each.in / each.repeat);
     const std::vector<char>& arrives = reached[static_cast<std::size_t>(each.from)];
-    detail::for_each_open(each, [&](Index, std::size_t o, std::size_t i) {
+    std::vector<char>& from = group(useful, each.from, static_cast<Index>(arrives.size()));
+    Index counted = -1;  // a gate on several channels counts once
+    detail::for_each_open(each, [&](Index place, std::size_t o, std::size_t i) {
       if (!to[o]) return;
       from[i] = 1;
-      counts[c] += arrives[i];
+      if (arrives[i] && std::exchange(counted, place) != place) ++counts[c];
     });
   }
   return counts;

@@ -15,9 +15,11 @@ namespace tombola::inline TOMBOLA_ISA::nn {
 /// A weight, or gates on channels, between two groups of channels of a model. A model's `connections()` lists them in the order of
 /// computing; group 0 is its input, what leads into one group adds up there.
 struct Connection {
-  std::string name;  ///< of the weight or the gates; empty: every channel goes on as it is
+  std::string name;  ///< of the weight or the gates; empty: every channel goes on as it is, or enters attention
   Index from, to;
-  Index repeat = 1;  ///< inputs of the weight in a row that belong to one channel: pixels that were flattened
+  Index repeat = 1;  ///< inputs of the weight, or channels of a gate, in a row that belong to one channel: pixels that were flattened
+  Index taps = 1;    ///< how many times a matrix has all channels side by side in its columns: pixels that were merged
+  Index heads = 0;   ///< attention of so many heads: queries, keys and values, side by side, become its outputs
 };
 
 /// The connections of a model whose layers follow one another; each call leads from the last group to a new one.
@@ -25,13 +27,33 @@ struct ConnectionChain {
   std::vector<Connection> made;
   Index group = 0;
 
-  void add(const std::string& name, Index repeat = 1) {
-    made.push_back({name, group, group + 1, repeat});
+  void add(const std::string& name, Index repeat = 1, Index taps = 1) {
+    made.push_back({name, group, group + 1, repeat, taps});
+    ++group;
+  }
+  void add_attention(Index heads) {
+    made.push_back({"", group, group + 1, 1, 1, heads});
     ++group;
   }
   /// Beside what was added since group `from`; without a name, a skip connection.
   void add_beside(Index from, const std::string& name = "") { made.push_back({name, from, group}); }
 };
+
+namespace detail {
+
+/// Which queries, keys and values [3 width] reach which outputs [width] of attention: a value its own column, a query or key all of its head.
+inline Bits attention_pattern(Index width, Index heads) {
+  Bits open(3 * width * width);
+  const Index size = width / heads;
+  for (Index o = 0; o < width; ++o) {
+    for (Index i = 0; i < 3 * width; ++i) {
+      if (i >= 2 * width ? i - 2 * width == o : i % width / size == o / size) open.set(o * 3 * width + i, true);
+    }
+  }
+  return open;
+}
+
+}  // namespace detail
 
 /// How many open gates of a model, under the reading `binary`, lie on a path of open ones from its input to its output.
 /// Throws `std::invalid_argument` if its `connections()` name something that it does not have, or do not fit.
@@ -59,7 +81,11 @@ Index effective_kept(Model& model) {
     made.to = connection.to;
     made.repeat = connection.repeat;
     counts.push_back(false);
-    if (connection.name.empty()) {
+    if (connection.heads > 0) {
+      made.in = channels[connection.from];
+      made.out = made.in / 3;
+      made.open = detail::attention_pattern(made.out, connection.heads);
+    } else if (connection.name.empty()) {
       made.diagonal = true;
       made.out = made.in = channels[connection.from];
       made.open = Bits::all(made.out);
@@ -69,8 +95,9 @@ Index effective_kept(Model& model) {
       const Element& element = found->second;
       made.diagonal = element.shape.rank() == 1;
       made.out = element.shape[0];
-      made.in = element.shape.last();
-      made.taps = element.shape.rank() == 4 ? element.shape[1] * element.shape[2] : 1;
+      made.taps = element.shape.rank() == 4 ? element.shape[1] * element.shape[2] : connection.taps;
+      made.in = element.shape.last() / connection.taps;
+      if (made.diagonal) made.out = made.in *= connection.repeat;
       made.open = element.open;
       counts.back() = element.gated;
     }

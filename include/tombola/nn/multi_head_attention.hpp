@@ -1,0 +1,71 @@
+/// \file
+/// MultiHeadAttention: self-attention over any weight source, with structured gates on its heads where asked for.
+#pragma once
+
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "tombola/nn/connections.hpp"
+#include "tombola/nn/linear.hpp"
+#include "tombola/nn/unit_gates.hpp"
+#include "tombola/ops/attention.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::nn {
+
+/// What the parts of a MultiHeadAttention are called: frameworks differ. With a layer's name before them.
+struct AttentionNames {
+  const char* in = ".in_proj_weight";  ///< torchvision's ViT; Swin: ".attn.qkv.weight"
+  const char* out = ".out_proj";       ///< Swin: ".attn.proj"
+};
+
+/// y = out(attention(q, k, v)) with (q, k, v) = s x w^T for a weight w [3 width, width]; `heads` heads of width / heads columns each. No biases.
+template <template <class> class Source, class T = float>
+struct MultiHeadAttention {
+  std::string name;
+  Index width;
+  AttentionOptions options;
+  Source<T> in;
+  Linear<Source, T> out;
+  std::vector<UnitGates<T>> head_gates;  ///< one group, or none
+
+  /// Throws `std::invalid_argument` unless the heads divide the width.
+  MultiHeadAttention(Init& init, std::string layer, Index its_width, const AttentionOptions& how, const AttentionNames& names = {})
+      : name(std::move(layer)),
+        width(its_width),
+        options(how),
+        in(init, name + names.in, checked_shape(), width, 3 * width),
+        out(init, name + names.out, width, width) {}
+
+  /// Adds structured gates on the heads.
+  void add_units(Init& init) { head_gates.emplace_back(init, name + ".heads", options.heads, 1, width / options.heads); }
+
+  /// x [sequences, length, width] -> y of the same shape; bias and mask as `attention` has them. Throws `std::invalid_argument` for another x.
+  Var<T> operator()(const Var<T>& x, const Var<T>& bias = {}, View<const T> mask = {}) {
+    require(x.shape().rank() == 3 && x.shape()[2] == width, name, ": expected x [sequences, length, ", width, "], got ", x.shape());
+    const auto [w, s] = in(x.pass());
+    Var<T> qkv = linear(x, w);
+    if (s) qkv = scale(qkv, s);
+    Var<T> y = self_attention(qkv, options, bias, mask);
+    if (!head_gates.empty()) y = head_gates[0](y);
+    if (x.pass().options().checks_finite) check_finite(name, y);
+    return out(y);
+  }
+  auto members() { return std::tie(in, out, head_gates); }
+  void connect(ConnectionChain& chain, const AttentionNames& names = {}) const {
+    chain.add(name + names.in);
+    chain.add_attention(options.heads);
+    if (!head_gates.empty()) chain.add(head_gates[0].name, head_gates[0].size);
+    chain.add(out.name + ".weight");
+  }
+
+ private:
+  Shape checked_shape() const {
+    require(width >= 1 && options.heads >= 1 && width % options.heads == 0, name, ": expected heads that divide the width, got ",
+            options.heads, " heads and ", width);
+    return {3 * width, width};
+  }
+};
+
+}  // namespace tombola::inline TOMBOLA_ISA::nn

@@ -1,0 +1,196 @@
+#include <doctest/doctest.h>
+
+#include <numeric>
+
+#include "support/gates.hpp"
+#include "support/tensors.hpp"
+#include "tombola/autograd/check_gradient.hpp"
+#include "tombola/models/swin.hpp"
+#include "tombola/models/vit.hpp"
+#include "tombola/ops/cross_entropy.hpp"
+#include "tombola/optim/adam.hpp"
+#include "tombola/ticket/model.hpp"
+
+using namespace tombola;
+using namespace test_support;
+
+namespace {
+
+template <class Model>
+std::vector<std::string> weight_names(Model& model) {
+  std::vector<std::string> names;
+  nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { names.push_back(weight.name()); });
+  return names;
+}
+
+template <class Model>
+Index weight_count(Model& model) {
+  Index count = 0;
+  nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { count += weight.shape().size(); });
+  return count;
+}
+
+models::VitOptions small_vit() { return {.columns = 8, .depth = 2, .heads = 2, .mlp = 12, .size = 8, .patch = 4, .outputs = 8}; }
+models::SwinOptions small_swin() { return {.columns = 8, .depths = {2, 1}, .heads = {2, 4}, .window = 2, .mlp_ratio = 2, .size = 12, .patch = 3, .outputs = 8}; }
+
+}  // namespace
+
+TEST_CASE("vit: the numbers of weights and the names are torchvision's, without biases and normalisation") {
+  models::VitOptions options = models::vit_base();
+  options.size = 224;
+  options.patch = 16;
+  options.outputs = 1000;
+  options.position = nn::Position::random;
+  options.pooling = models::Pooling::class_token;
+  models::Vit<nn::Frozen> base(nn::Init{}, options);
+  // torchvision's vit_b_16 less the biases (768 + 12 (2304 + 768 + 3072 + 768) + 1000) and norms (25 1536).
+  CHECK(weight_count(base) == 86567656 - (768 + 12 * (2304 + 768 + 3072 + 768) + 1000) - 25 * 1536);
+  const auto names = weight_names(base);
+  CHECK(names.size() == 1 + 2 + 12 * 4 + 1);
+  const auto named = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  for (const char* name : {"conv_proj.weight", "class_token", "encoder.pos_embedding", "encoder.layers.encoder_layer_0.self_attention.in_proj_weight",
+                           "encoder.layers.encoder_layer_11.self_attention.out_proj.weight", "encoder.layers.encoder_layer_3.mlp.0.weight",
+                           "encoder.layers.encoder_layer_3.mlp.3.weight", "heads.head.weight"}) {
+    CAPTURE(name);
+    CHECK(named(name));
+  }
+}
+
+TEST_CASE("swin: the numbers of weights and the names are torchvision's, without biases and normalisation") {
+  models::Swin<nn::Frozen> tiny(nn::Init{}, models::swin_tiny());
+  // torchvision's swin_t less biases (96, each block's qkv, proj and mlp: 9 columns, 1000) and norms (96, each block's 2, merging's 4, 768).
+  const Index block_columns = 2 * 96 + 2 * 192 + 6 * 384 + 2 * 768;
+  CHECK(weight_count(tiny) == 28288354 - 96 - 9 * block_columns - 1000 - 2 * (96 + 2 * block_columns + 4 * (96 + 192 + 384) + 768));
+  const auto names = weight_names(tiny);
+  const auto named = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  for (const char* name : {"features.0.0.weight", "features.1.0.attn.qkv.weight", "features.1.1.attn.proj.weight",
+                           "features.3.0.attn.relative_position_bias_table", "features.5.5.mlp.0.weight", "features.7.1.mlp.3.weight",
+                           "features.2.reduction.weight", "features.6.reduction.weight", "head.weight"}) {
+    CAPTURE(name);
+    CHECK(named(name));
+  }
+}
+
+TEST_CASE("transformers: gradients of whole networks of two blocks against differences") {
+  Context context(1);
+  const auto check = [&](auto& model, Index size) {
+    auto parameters = nn::parameters<double>(model);
+    const Tensor<std::int32_t> labels({2}, {3, 1});
+    Tape<double> tape(context);
+    const auto x = random_tensor<double>({2, size, size, 3}, 1);
+    tape.backward(cross_entropy(model(tape.input(x.view())), labels.view()));
+    double worst = 0;
+    for (auto* parameter : parameters) {
+      for (Index i = 0; i < parameter->value.size(); i += 1 + parameter->value.size() / 7) {
+        const double step = 1e-5, at = parameter->value[i];
+        const auto value = [&](double moved) {
+          parameter->value[i] = moved;
+          Inference<double> pass(context);
+          const double result = cross_entropy(model(pass.input(x.view())), labels.view()).item();
+          parameter->value[i] = at;
+          return result;
+        };
+        const double slope = (value(at + step) - value(at - step)) / (2 * step);
+        worst = std::max(worst, std::abs(slope - parameter->gradient[i]) / std::max(1.0, std::abs(slope)));
+      }
+    }
+    CHECK(worst < 1e-8);
+  };
+  for (const auto pooling : {models::Pooling::mean, models::Pooling::class_token}) {
+    for (const auto position : {nn::Position::sine, nn::Position::random}) {
+      auto options = small_vit();
+      options.pooling = pooling;
+      options.position = position;
+      models::Vit<nn::Trained, double> vit(nn::Init{.seed = 2}, options);
+      check(vit, 8);
+    }
+  }
+  models::Swin<nn::Trained, double> swin(nn::Init{.seed = 2}, small_swin());
+  check(swin, 12);
+}
+
+TEST_CASE("transformers: the loss of a search falls, and a ticket gives the same network again") {
+  const auto check = [](auto& model, auto& again, Index size) {
+    Context context(2);
+    const auto x = random_tensor<float>({8, size, size, 3}, 1);
+    const Tensor<std::int32_t> labels({8}, {0, 1, 2, 3, 4, 5, 6, 7});
+    optim::Adam<float> adam(context, nn::gates(model), {.rate = 0.05});
+    std::vector<float> losses;
+    for (std::uint32_t step = 0; step < 100; ++step) {
+      Tape<float> tape(context, {.seed = 1, .step = step});
+      const auto loss = cross_entropy(model(tape.input(x.view())), labels.view());
+      tape.backward(loss);
+      adam.step();
+      losses.push_back(loss.item());
+    }
+    // Each step draws its gates anew, so the loss of one step says little.
+    const auto mean = [](auto first, auto last) { return std::accumulate(first, last, 0.0f) / static_cast<float>(last - first); };
+    CHECK(mean(losses.end() - 10, losses.end()) < 0.7f * mean(losses.begin(), losses.begin() + 10));
+    ticket::apply_ticket(ticket::decode(ticket::encode(ticket::make_ticket(model)), "ticket"), again);
+    Inference<float> pass(context);
+    CHECK(same_bits<float>(model(pass.input(x.view())).value(), again(pass.input(x.view())).value()));
+  };
+  const nn::Init init{.seed = 4, .rescale = Rescale::layer};
+  auto options = small_vit();
+  options.columns = 16;
+  options.mlp = 64;
+  options.pooling = models::Pooling::class_token;
+  options.position = nn::Position::random;
+  models::Vit<nn::Gated> vit_a(init, options), vit_b(init, options);
+  check(vit_a, vit_b, 8);
+  models::Swin<nn::Gated> swin_a(init, small_swin()), swin_b(init, small_swin());
+  check(swin_a, swin_b, 12);
+}
+
+TEST_CASE("transformers: structured gates on heads and hidden neurons") {
+  auto vit_options = small_vit();
+  vit_options.unit_gates = true;
+  models::Vit<nn::Frozen> vit(nn::Init{}, vit_options);
+  auto swin_options = small_swin();
+  swin_options.unit_gates = true;
+  models::Swin<nn::Frozen> swin(nn::Init{}, swin_options);
+  const auto sizes = [](auto& model) {
+    std::vector<Index> all;
+    for (const auto* gate : nn::gates(model)) all.push_back(gate->size());
+    return all;
+  };
+  CHECK(sizes(vit) == std::vector<Index>{2, 12, 2, 12});
+  CHECK(sizes(swin) == std::vector<Index>{2, 16, 2, 16, 4, 32});
+  Context context(1);
+  Tape<float> tape(context);
+  const Tensor<std::int32_t> labels({2}, {3, 1});
+  tape.backward(cross_entropy(vit(tape.input(random_tensor<float>({2, 8, 8, 3}, 1).view())), labels.view()));
+  for (const auto* gate : nn::gates(vit)) CHECK(gate->pending);
+}
+
+TEST_CASE("transformers: what they refuse") {
+  const auto vit = [](models::VitOptions options) { return models::Vit<nn::Frozen>(nn::Init{}, options); };
+  CHECK_THROWS_WITH_AS(vit({.patch = 5}), "vit: expected images whose size the patches divide, got 32 and 5", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(vit({.heads = 5}), "encoder.layers.encoder_layer_0.self_attention: expected heads that divide the width, got 5 heads and 192",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(vit({.columns = 6, .heads = 1}), "sine_positions_2d: expected columns that 4 divides, got 6", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(vit({.depth = -1}), "vit: expected a depth and hidden neurons of at least 0, got -1 and 0", std::invalid_argument);
+  const auto swin = [](models::SwinOptions options) { return models::Swin<nn::Frozen>(nn::Init{}, options); };
+  CHECK_THROWS_WITH_AS(swin({.depths = {2, 2}}), "swin: expected 1 to 15 stages with a depth and heads each, got 2 depths and 4 heads",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(swin({.patch = 5}), "swin: expected images whose size the patches divide, got 32 and 5", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(swin({.window = 0}), "swin: expected a window and an mlp_ratio of at least 1, got 0 and 4", std::invalid_argument);
+}
+
+TEST_CASE("sine positions") {
+  const Tensor<double> line = nn::sine_positions<double>(3, 4);
+  CHECK(line[0] == 0);
+  CHECK(line[2] == 1);
+  CHECK(line[4 + 0] == doctest::Approx(std::sin(1)));
+  CHECK(line[4 + 1] == doctest::Approx(std::sin(0.01)));
+  CHECK(line[8 + 3] == doctest::Approx(std::cos(0.02)));
+  const Tensor<double> plane = nn::sine_positions_2d<double>(2, 3, 8);
+  REQUIRE(plane.shape() == Shape{6, 8});
+  for (Index c = 0; c < 4; ++c) {
+    CHECK(plane[4 * 8 + c] == line[1 * 4 + c]);      // pixel (1, 1)
+    CHECK(plane[4 * 8 + 4 + c] == line[1 * 4 + c]);
+    CHECK(plane[2 * 8 + c] == line[0 * 4 + c]);      // pixel (0, 2)
+    CHECK(plane[2 * 8 + 4 + c] == line[2 * 4 + c]);
+  }
+  CHECK_THROWS_WITH_AS(nn::sine_positions(3, 5), "sine_positions: expected an even number of columns, got 5", std::invalid_argument);
+}
