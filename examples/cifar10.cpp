@@ -1,5 +1,5 @@
 /// \file
-/// Finds a strong lottery ticket in a convolutional network on CIFAR-10: the weights stay as the seed drew them, only gates are learned.
+/// Finds a strong lottery ticket in a convolutional network or a transformer on CIFAR-10: the weights stay as the seed drew them, only gates are learned.
 #include "support/search_program.hpp"
 
 int main(int argc, char** argv) {
@@ -13,11 +13,11 @@ int main(int argc, char** argv) {
   config.checkpoint_every = 1;
   config.validate_every = 5;
   CLI::App app(
-      "Finds a strong lottery ticket in a convolutional network on CIFAR-10: the weights stay as the seed drew them, only stochastic gates "
+      "Finds a strong lottery ticket in a convolutional network or a transformer on CIFAR-10: the weights stay as the seed drew them, only stochastic gates "
       "are learned. Writes a ticket (seed, mask and moments of normalisation), summary.json, history.csv and figures into --out.",
       "cifar10");
   examples::add_options(app, config);
-  examples::add_convnet_options(app, config);
+  examples::add_image_options(app, config);
   CLI11_PARSE(app, argc, argv);
   return examples::with_clear_errors("cifar10", [&config] { return examples::run_searches(config); });
 }

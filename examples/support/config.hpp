@@ -35,6 +35,8 @@ struct Config {
   bool reflect = false;
   std::string flip = "none", stem = "cifar";
   double width = 1;
+  Index patch = 0, depth = 0, window = 4;  // 0: the network's own
+  std::string pooling = "mean", position = "sine";
   Index validation = 5000, validate_every = 1, moments = 5000;
   std::vector<Index> hidden{300, 100};
   std::string activation = "relu", init = "signed_constant", rescale = "layer";
@@ -43,6 +45,7 @@ struct Config {
   double lambda = 2.5, ramp = 0, target_sparsity = 0;
   std::string sigma_mode = "fixed";
   bool sigma_penalty = false, cost_in_weights = false;
+  double sigma_end = 0;
   std::optional<double> sigma, start, low, high;  // empty: not given; what they are then, or may be, depends on the kind of gates
   bool bounds = true;
   double rate = 0.05, warmup = 0, smoothing = 0, weight_rate = 0.05, weight_decay = 5e-4;
@@ -68,7 +71,7 @@ struct Config {
       throw std::runtime_error("--structure: expected weights for --mode dense, which has no gates, got " + structure);
     }
     if (network != "lenet" && structure == "units+inputs") {
-      throw std::runtime_error("--structure: expected weights or units for a convolutional network, got " + structure);
+      throw std::runtime_error(tombola::concat("--structure: expected weights or units for ", network, ", got ", structure));
     }
     if (cost_in_weights && (network != "lenet" || !structured())) {
       throw std::runtime_error("--cost-in-weights: expected gates on the neurons of a fully connected network (--structure units), got " + structure +
@@ -76,6 +79,9 @@ struct Config {
     }
     if (sigma && gate_kind() != tombola::GateKind::gaussian) {
       throw std::runtime_error("--sigma: expected --gates gaussian, whose noise it is the width of, got " + gates);
+    }
+    if (sigma_end > 0 && (gate_kind() != tombola::GateKind::gaussian || sigma_mode != "fixed")) {
+      throw std::runtime_error(tombola::concat("--sigma-end: expected --gates gaussian with --sigma-mode fixed, got ", gates, " and ", sigma_mode));
     }
   }
 
@@ -109,10 +115,20 @@ struct Config {
     }
     if (has_stem()) made["stem"] = stem;
     if (has_activation()) made["activation"] = activation;
+    if (is_vit() || is_swin()) made["patch"] = std::to_string(patch_or_default());
+    if (is_swin()) made["window"] = std::to_string(window);
+    if (is_vit()) {
+      made["pooling"] = pooling;
+      made["position"] = position;
+      if (depth > 0) made["depth"] = std::to_string(depth);
+    }
     return made;
   }
+  bool is_vit() const { return network.starts_with("vit"); }
+  bool is_swin() const { return network.starts_with("swin"); }
   bool has_stem() const { return network.find("resnet") != std::string::npos && network != "fast_resnet"; }
-  bool has_activation() const { return network.find("resnet") == std::string::npos; }
+  bool has_activation() const { return network.find("resnet") == std::string::npos && !is_vit() && !is_swin(); }
+  Index patch_or_default() const { return patch > 0 ? patch : network == "swin" ? 2 : 4; }
   Weights weight_source() const {
     switch (mode_value()) {
     case Mode::frozen_random:
@@ -150,6 +166,7 @@ struct Config {
                                 {"ramp", ramp},
                                 {"target_sparsity", target_sparsity},
                                 {"sigma", sigma_or_default()},
+                                {"sigma_end", sigma_end},
                                 {"sigma_mode", sigma_mode},
                                 {"sigma_penalty", sigma_penalty},
                                 {"start", start_or_default()},
@@ -168,6 +185,9 @@ struct Config {
     }
     if (has_stem()) json["stem"] = stem;
     if (has_activation()) json["activation"] = activation;
+    if (is_vit() || is_swin()) json["patch"] = patch_or_default();
+    if (is_swin()) json["window"] = window;
+    if (is_vit()) json.update({{"depth", depth}, {"pooling", pooling}, {"position", position}});
     return json;
   }
 };
@@ -230,6 +250,7 @@ inline void add_options(CLI::App& app, Config& c) {
                "a structured gate counts in the penalty as the weights that it removes")
       ->group("Gates");
   app.add_option("--sigma", c.sigma, "width of the Gaussian noise")->check(within(1e-3, 100.0))->group("Gates")->default_str("0.5");
+  app.add_option("--sigma-end", c.sigma_end, "its width at the end, along half a cosine (0: it stays)")->check(within(0.0, 100.0))->group("Gates");
   app.add_option("--sigma-mode", c.sigma_mode, "fixed, or learned per layer or per gate within [.1, 1]")
       ->check(one_of(sigma_mode_names))
       ->group("Gates");
@@ -323,8 +344,8 @@ inline void add_lenet_options(CLI::App& app, Config& c) {
   });
 }
 
-/// Declares what searches in convolutional networks on CIFAR-10 have besides.
-inline void add_convnet_options(CLI::App& app, Config& c) {
+/// Declares what searches in networks for CIFAR-10 have besides.
+inline void add_image_options(CLI::App& app, Config& c) {
   app.add_option("--data", c.data,
                  "folder with CIFAR-10's binary version (raw or .gz), or a data set in MNIST's format; default: $TOMBOLA_DATA/cifar10, else the "
                  "user's cache that tools/fetch-data cifar10 fills")
@@ -340,11 +361,18 @@ inline void add_convnet_options(CLI::App& app, Config& c) {
   app.add_option("--moments", c.moments, "training images, the first ones, that normalisation is measured on under a mask; whole batches")
       ->check(CLI::Range(Index{1}, Index{1} << 31))
       ->group("Data");
-  app.add_option("--model", c.network, "the network")->check(one_of(convnet_names))->group("Network");
+  app.add_option("--model", c.network, "the network")->check(one_of(image_network_names))->group("Network");
   app.add_option("--stem", c.stem, "of a resnet: 7 x 7 with stride 2 and pooling (imagenet), or 3 x 3 at full size (cifar)")
       ->check(one_of(stem_names))
       ->group("Network");
-  app.add_option("--width", c.width, "multiplies the channels")->check(within(1.0 / 64, 64.0))->group("Network");
+  app.add_option("--width", c.width, "multiplies the channels, or the heads of a transformer")->check(within(1.0 / 64, 64.0))->group("Network");
+  app.add_option("--patch", c.patch, "side of a transformer's patches (0: 4, swin 2)")->check(CLI::Range(Index{0}, Index{1024}))->group("Network");
+  app.add_option("--depth", c.depth, "blocks of a vit (0: 12)")->check(CLI::Range(Index{0}, Index{1000}))->group("Network");
+  app.add_option("--window", c.window, "side of a swin's windows, in patches")->check(CLI::Range(Index{1}, Index{1024}))->group("Network");
+  app.add_option("--pooling", c.pooling, "what a vit's classifier reads: the mean of all tokens, or a class token")
+      ->check(one_of(pooling_names))
+      ->group("Network");
+  app.add_option("--position", c.position, "what a vit's tokens get added: waves, or what the seed drew")->check(one_of(position_names))->group("Network");
   add_activation(app, c)->description("between the layers of conv2 to conv8 and shallow_cnn; the others have ReLU");
 }
 

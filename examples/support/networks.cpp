@@ -59,16 +59,37 @@ Network make_lenet(const PropertyReader& properties, const nn::Init& init, bool 
                                               .cost_in_weights = properties.has("cost")}));
 }
 
-/// Fills in what the options of a convolutional network have of: size, channels, classes, width, activation, stem, gates on channels.
+/// The width multiplies the heads, whose size stays.
+void widen(models::VitOptions& options, double width) {
+  const Index size = options.columns / options.heads;
+  options.heads = models::scaled_channels("vit", options.heads, width);
+  options.columns = options.heads * size;
+}
+void widen(models::SwinOptions& options, double width) {
+  const Index size = options.columns / options.heads[0];
+  for (Index& heads : options.heads) heads = models::scaled_channels("swin", heads, width);
+  options.columns = options.heads[0] * size;
+}
+
+/// Fills in what the options of a network for images with channels have of: size, channels, classes, width, activation, stem, patch and so on.
 template <class Options>
 Options complete(const PropertyReader& properties, bool unit_gates, Options options) {
+  const double width = properties.has("width") ? properties.number("width") : 1.0;
   options.channels = image_of(properties).channels;
   options.outputs = properties.count("classes");
-  options.width = properties.has("width") ? properties.number("width") : 1.0;
   options.unit_gates = unit_gates;
+  if constexpr (requires { options.width; }) options.width = width;
+  if constexpr (requires { widen(options, width); }) widen(options, width);
   if constexpr (requires { options.size; }) options.size = square_side(properties);
   if constexpr (requires { options.activation; }) options.activation = activation_of(properties);
   if constexpr (std::is_same_v<Options, models::ResNetOptions>) options.stem = properties.choice<models::Stem>("stem", stem_names);
+  if constexpr (requires { options.patch; }) options.patch = properties.count("patch");
+  if constexpr (requires { options.window; }) options.window = properties.count("window");
+  if constexpr (requires { options.pooling; }) {
+    options.pooling = properties.choice<models::Pooling>("pooling", pooling_names);
+    options.position = properties.choice<nn::Position>("position", position_names);
+    if (properties.has("depth")) options.depth = properties.count("depth");
+  }
   return options;
 }
 
@@ -79,7 +100,7 @@ Network make(const PropertyReader& properties, const nn::Init& init) {
   const bool input_gates = structure == "units+inputs", unit_gates = input_gates || structure == "units";
   if (!unit_gates && structure != "weights") properties.refuse("structure", "weights, units or units+inputs");
   if (name == "lenet") return make_lenet<Source>(properties, init, unit_gates, input_gates);
-  if (input_gates) properties.refuse("structure", "weights or units for a convolutional network");
+  if (input_gates) properties.refuse("structure", "weights or units for this network");
   const auto completed = [&](auto options) { return complete(properties, unit_gates, options); };
   for (const int depth : {2, 4, 6, 8}) {
     if (name == concat("conv", depth)) return Network(models::ConvN<Source>(init, completed(models::ConvNOptions{.depth = depth})));
@@ -89,6 +110,12 @@ Network make(const PropertyReader& properties, const nn::Init& init) {
   for (const auto& [resnet, options] : {std::pair{"resnet18", models::resnet18()}, {"resnet34", models::resnet34()},
                                         {"resnet50", models::resnet50()}, {"wide_resnet50_2", models::wide_resnet50_2()}}) {
     if (name == resnet) return Network(models::ResNet<Source>(init, completed(options)));
+  }
+  for (const auto& [vit, options] : {std::pair{"vit_tiny", models::vit_tiny()}, {"vit_small", models::vit_small()}, {"vit_base", models::vit_base()}}) {
+    if (name == vit) return Network(models::Vit<Source>(init, completed(options)));
+  }
+  for (const auto& [swin, options] : {std::pair{"swin", models::swin_small_images()}, {"swin_tiny", models::swin_tiny()}}) {
+    if (name == swin) return Network(models::Swin<Source>(init, completed(options)));
   }
   properties.refuse("network", "a network that this program knows");
 }

@@ -20,9 +20,13 @@ using Network = nn::AnyModel<float>;
 /// All that the weights of a network do not say, as text: `network`, `image` (height, width, channels), `classes`, `activation`, ...
 using Properties = std::map<std::string, std::string>;
 
-inline constexpr std::array<std::string_view, 10> convnet_names{"fast_resnet", "shallow_cnn", "conv2",    "conv4",    "conv6",
-                                                                "conv8",       "resnet18",    "resnet34", "resnet50", "wide_resnet50_2"};
+/// The networks for images with channels.
+inline constexpr std::array<std::string_view, 15> image_network_names{"fast_resnet",     "shallow_cnn", "conv2",     "conv4",    "conv6",
+                                                                      "conv8",           "resnet18",    "resnet34",  "resnet50", "wide_resnet50_2",
+                                                                      "vit_tiny",        "vit_small",   "vit_base",  "swin",     "swin_tiny"};
 inline constexpr std::array<std::string_view, 2> stem_names{"imagenet", "cifar"};
+inline constexpr std::array<std::string_view, 2> position_names{"sine", "random"};
+inline constexpr std::array<std::string_view, 2> pooling_names{"mean", "class_token"};
 
 /// Where the weights of a network come from.
 enum class Weights : std::uint8_t { frozen, gated, trained, joint };

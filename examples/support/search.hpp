@@ -100,6 +100,7 @@ class Search {
         return false;
       }
     }
+    set_sigma();
     seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     return true;
   }
@@ -111,6 +112,7 @@ class Search {
   void step(const data::Batch<float>& batch) {
     const PassOptions options{
         .seed = config_.seed, .step = static_cast<std::uint32_t>(state_.step)};
+    set_sigma();
     Tape<float> tape(context_, options);
     const Var<float> logits = network_(tape.input(batch.x));
     const Var<float> loss = cross_entropy(logits, batch.labels, static_cast<float>(config_.smoothing));
@@ -131,6 +133,13 @@ class Search {
     state_.correct += static_cast<std::uint64_t>(count_correct(logits.value(), batch.labels));
     state_.seen += static_cast<std::uint64_t>(batch.size());
     images_ += static_cast<std::uint64_t>(batch.size());
+  }
+
+  /// The width of the noise, where it changes over the search: a function of the step.
+  void set_sigma() noexcept {
+    if (config_.sigma_end == 0) return;
+    const double sigma = optim::cosine_between(config_.sigma_or_default(), config_.sigma_end, progress());
+    for (auto* gate : gates_) gate->sigma = static_cast<float>(sigma);
   }
 
   double next_lambda() {

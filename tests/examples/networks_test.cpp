@@ -96,6 +96,32 @@ TEST_CASE("networks: effective weights in a dense network compute what the maske
   CHECK(effective.at("stage1.bn.running_var").shape() == Shape{8});
 }
 
+TEST_CASE("networks: transformers by their properties") {
+  const Properties vit{{"network", "vit_tiny"}, {"image", "8,8,3"}, {"classes", "4"}, {"patch", "4"}, {"pooling", "mean"}, {"position", "sine"}};
+  const auto shapes = [](const Properties& properties) {
+    std::vector<Shape> all;
+    Network network = make_network(properties, "here", {}, Weights::frozen);
+    nn::for_each_of<nn::FrozenTensor<float>>(network, [&](auto& weight) { all.push_back(weight.shape()); });
+    CHECK(output(network, {2, 8, 8, 3}).shape() == Shape{2, 4});
+    return all;
+  };
+  const auto three = shapes(vit);
+  CHECK(three.size() == 1 + 12 * 4 + 1);
+  CHECK(three[0] == Shape{192, 4, 4, 3});
+  const auto one = shapes(with(with(vit, "width", "0.34"), "depth", "2"));  // one head of 64
+  CHECK(one.size() == 1 + 2 * 4 + 1);
+  CHECK(one[1] == Shape{192, 64});
+  const auto drawn = shapes(with(with(with(vit, "depth", "1"), "pooling", "class_token"), "position", "random"));
+  CHECK(drawn.size() == 3 + 4 + 1);
+  CHECK(drawn[2] == Shape{1, 5, 192});
+  const Properties swin{{"network", "swin"}, {"image", "8,8,3"}, {"classes", "4"}, {"patch", "2"}, {"window", "2"}, {"width", "0.34"}};
+  CHECK(shapes(swin)[0] == Shape{32, 2, 2, 3});
+  CHECK(shapes(with(swin, "network", "swin_tiny")).size() == 1 + 12 * 5 + 3 + 1);
+  const auto make = [](const Properties& properties) { make_network(properties, "file", {}, Weights::gated); };
+  CHECK_THROWS_WITH_AS(make(with(vit, "pooling", "all")), doctest::Contains("file: pooling: expected one of mean, class_token, got all"), std::runtime_error);
+  CHECK_THROWS_WITH_AS(make(with(vit, "patch", "3")), "vit: expected images whose size the patches divide, got 8 and 3", std::invalid_argument);
+}
+
 TEST_CASE("networks: properties that are missing, unknown or absurd") {
   const auto make = [](const Properties& properties) { make_network(properties, "file", {.left = 1 << 20}, Weights::gated); };
   const auto refuses = [&](const Properties& properties, const char* message) {
@@ -111,7 +137,7 @@ TEST_CASE("networks: properties that are missing, unknown or absurd") {
   refuses(with(small_lenet, "hidden", "5,,5"), "file: expected whole numbers from 1 to 2^24 as property hidden, got 5,,5");
   refuses(with(small_lenet, "structure", "heads"), "file: expected weights, units or units+inputs as property structure, got heads");
   refuses(with(small_fast, "structure", "units+inputs"),
-          "file: expected weights or units for a convolutional network as property structure, got units+inputs");
+          "file: expected weights or units for this network as property structure, got units+inputs");
   refuses(with(small_fast, "image", "8,16,3"), "file: expected a square image as property image, got 8,16,3");
   refuses(with(small_fast, "width", "wide"), "file: expected numbers separated by commas as property width, got wide");
   refuses(with(small_fast, "width", "1,2"), "file: expected a number as property width, got 1,2");

@@ -29,7 +29,11 @@ with tempfile.TemporaryDirectory() as folder:
               ["--model", "conv2", "--width", 0.125], ["--model", "conv6", "--width", 0.125, "--rescale", "neuron"],
               ["--model", "resnet18", "--width", 0.125, "--stem", "imagenet"], ["--model", "resnet50", "--width", 0.0625],
               ["--model", "fast_resnet", "--width", 0.125, "--structure", "units"], ["--model", "conv4", "--width", 0.125, "--structure", "units"],
-              ["--model", "resnet34", "--width", 0.0625, "--structure", "units"]]
+              ["--model", "resnet34", "--width", 0.0625, "--structure", "units"],
+              ["--model", "vit_tiny", "--width", 0.34, "--depth", 2], ["--model", "vit_tiny", "--depth", 1, "--structure", "units"],
+              ["--model", "vit_tiny", "--width", 0.34, "--depth", 1, "--patch", 2, "--pooling", "class_token", "--position", "random"],
+              ["--model", "swin", "--width", 0.34, "--patch", 1, "--window", 2],
+              ["--model", "swin_tiny", "--width", 0.34, "--window", 3, "--structure", "units"]]
     for number, options in enumerate(models):
         out = Path(folder, f"model-{number}")
         run(*command(out, data, *options))
@@ -69,7 +73,7 @@ with tempfile.TemporaryDirectory() as folder:
     assert "expected the weights of this network alone, got also" in refused, refused
 
     # The same bytes for any number of threads, and after kill -9 at random moments.
-    options = ["--model", "fast_resnet", "--width", 0.125, "--epochs", 6, "--checkpoint-every", 1, "--cutout", 3, "--target-sparsity", 0.8]
+    options = ["--model", "fast_resnet", "--width", 0.125, "--epochs", 6, "--checkpoint-every", 1, "--cutout", 3, "--target-sparsity", 0.8, "--sigma-end", 0.2]
     undisturbed = Path(folder, "undisturbed")
     began = time.monotonic()
     run(*command(undisturbed, data, *options, "--threads", 1))

@@ -29,3 +29,10 @@ TEST_CASE("cosine rate: falls all the way, without jumps") {
     REQUIRE(now - next < 0.0016);  // the steepest slope is pi / 2
   }
 }
+
+TEST_CASE("cosine between: values by hand") {
+  CHECK(optim::cosine_between(0.5, 0.1, 0) == doctest::Approx(0.5).epsilon(1e-14));
+  CHECK(optim::cosine_between(0.5, 0.1, 1.0 / 3) == doctest::Approx(0.4).epsilon(1e-14));
+  CHECK(optim::cosine_between(0.5, 0.1, 1) == 0.1);
+  CHECK(optim::cosine_between(0.1, 0.5, 0.5) == doctest::Approx(0.3).epsilon(1e-14));
+}
