@@ -3,28 +3,64 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "tombola/core/isa.hpp"
 
 namespace tombola::inline TOMBOLA_ISA {
 
+namespace detail {
+
+/// Something that `operator<<` writes, whatever its type: messages are put together in one place, not at every check.
+class Part {
+ public:
+  template <class T>
+  explicit Part(const T& value) noexcept {
+    if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+      text_ = value;
+    } else {
+      value_ = &value;
+      write_ = [](std::ostream& out, const void* at) { out << *static_cast<const T*>(at); };
+    }
+  }
+  friend std::ostream& operator<<(std::ostream& out, const Part& part) {
+    if (part.write_ == nullptr) return out << part.text_;
+    part.write_(out, part.value_);
+    return out;
+  }
+
+ private:
+  std::string_view text_;
+  const void* value_ = nullptr;
+  void (*write_)(std::ostream&, const void*) = nullptr;
+};
+
+[[gnu::noinline]] inline std::string joined(std::initializer_list<Part> parts) {
+  std::ostringstream text;
+  for (const Part& part : parts) text << part;
+  return std::move(text).str();
+}
+[[noreturn, gnu::noinline, gnu::cold]] inline void refuse_argument(std::initializer_list<Part> parts) { throw std::invalid_argument(joined(parts)); }
+
+}  // namespace detail
+
 /// The parts written one after the other with `operator<<`.
 template <class... Parts>
 std::string concat(const Parts&... parts) {
-  std::ostringstream text;
-  (text << ... << parts);
-  return std::move(text).str();
+  return detail::joined({detail::Part(parts)...});
 }
 
 /// Throws `std::invalid_argument` with the parts as its message unless `holds`.
 /// The parts are formatted only on failure. Example: `require(rows == 3, "linear: expected 3 rows, got ", rows)`.
 template <class... Parts>
 void require(bool holds, const Parts&... parts) {
-  if (!holds) [[unlikely]]
-    throw std::invalid_argument(concat(parts...));
+  if (!holds) [[unlikely]] detail::refuse_argument({detail::Part(parts)...});
 }
 
 /// Throws `std::runtime_error` "path: at byte offset: expected ..., got ...".

@@ -38,6 +38,16 @@ void gemm_plain(const Threads& threads, Workspace& scratch, const A& a, const B&
   });
 }
 
+/// The same without a term.
+template <class T, class Epilogue>
+void gemm_of_nothing(T beta, const Matrix<T>& c, const Epilogue& epilogue) noexcept {
+  for (Index i = 0; i < c.rows; ++i) {
+    T* row = c.data + i * c.row_stride;
+    if (beta == T(0)) std::fill_n(row, c.columns, T(0));
+    epilogue(row, i, Index{0}, c.columns);
+  }
+}
+
 }  // namespace detail
 
 /// c = a b + beta c, then the epilogue on c.
@@ -55,16 +65,15 @@ void gemm(const Threads& threads, Workspace& scratch, const A& a, const B& b, st
   assert(beta == T(0) || beta == T(1));
   if (c.rows == 0 || c.columns == 0) return;
   if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-    if (a.columns > 0) {
-      detail::GemmProduct<T, Arch, A, B, Epilogue> product(a, b, beta, c, epilogue);
-      // Waking a second thread takes as long as this many multiplications.
-      const Threads alone(1);
-      const Threads& useful = c.rows * c.columns * a.columns < Index{1} << 19 ? alone : threads;
-      product.run(useful, scratch.take<T>(product.scratch(useful)));
-      return;
-    }
+    if (a.columns == 0) return detail::gemm_of_nothing(beta, c, epilogue);
+    detail::GemmProduct<T, Arch, A, B, Epilogue> product(a, b, beta, c, epilogue);
+    // Waking a second thread takes as long as this many multiplications.
+    const Threads alone(1);
+    const Threads& useful = c.rows * c.columns * a.columns < Index{1} << 19 ? alone : threads;
+    product.run(useful, scratch.take<T>(product.scratch(useful)));
+  } else {
+    detail::gemm_plain(threads, scratch, a, b, beta, c, epilogue);
   }
-  detail::gemm_plain(threads, scratch, a, b, beta, c, epilogue);
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::kernels
