@@ -36,4 +36,7 @@ TEST_CASE("refuse_file: path, offset, expected, got") {
                        "x: at byte 18446744073709551615: expected a, got b", std::runtime_error);
 }
 
-TEST_CASE("concat: parts of any type") { CHECK(concat("a", 1, std::string_view("b")) == "a1b"); }
+TEST_CASE("concat: parts of any type") {
+  CHECK(concat("a", 1, std::string_view("b")) == "a1b");
+  CHECK(concat(std::string("x"), '/', true, 2.5, std::hex, 255) == "x/12.5ff");
+}

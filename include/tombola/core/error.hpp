@@ -24,26 +24,27 @@ class Part {
   explicit Part(const T& value) noexcept {
     if constexpr (std::is_convertible_v<const T&, std::string_view>) {
       text_ = value;
+      write_ = [](std::ostream& out, const Part& part) { out << part.text_; };
+    } else if constexpr (std::is_function_v<T>) {  // such as std::hex
+      function_ = reinterpret_cast<void (*)()>(&value);
+      write_ = [](std::ostream& out, const Part& part) { out << reinterpret_cast<T*>(part.function_); };
     } else {
       value_ = &value;
-      write_ = [](std::ostream& out, const void* at) { out << *static_cast<const T*>(at); };
+      write_ = [](std::ostream& out, const Part& part) { out << *static_cast<const T*>(part.value_); };
     }
   }
-  friend std::ostream& operator<<(std::ostream& out, const Part& part) {
-    if (part.write_ == nullptr) return out << part.text_;
-    part.write_(out, part.value_);
-    return out;
-  }
+  void write(std::ostream& out) const { write_(out, *this); }
 
  private:
   std::string_view text_;
   const void* value_ = nullptr;
-  void (*write_)(std::ostream&, const void*) = nullptr;
+  void (*function_)() = nullptr;
+  void (*write_)(std::ostream&, const Part&) = nullptr;
 };
 
 [[gnu::noinline]] inline std::string joined(std::initializer_list<Part> parts) {
   std::ostringstream text;
-  for (const Part& part : parts) text << part;
+  for (const Part& part : parts) part.write(text);
   return std::move(text).str();
 }
 [[noreturn, gnu::noinline, gnu::cold]] inline void refuse_argument(std::initializer_list<Part> parts) { throw std::invalid_argument(joined(parts)); }
