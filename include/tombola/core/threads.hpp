@@ -174,8 +174,9 @@ class Threads {
   int count() const noexcept { return count_; }
 
   /// Calls `call(body, chunk, worker)` with 0 <= worker < count for every chunk in [0, chunks). On the caller alone if the
-  /// team is at work already: inside of another loop, or for another thread.
-  void run(Index chunks, detail::Team::Call call, const void* body) const noexcept {
+  /// team is at work already: inside of another loop, or for another thread. Never inlined: each body is compiled once, and
+  /// g++ does not warn of whole registers behind the ends of arrays whose few elements it sees.
+  [[gnu::noinline]] void run(Index chunks, detail::Team::Call call, const void* body) const noexcept {
     if (count_ == 1 || chunks <= 1 || chunks > detail::Team::most_chunks || !team_->acquire()) {
       for (Index chunk = 0; chunk < chunks; ++chunk) call(body, chunk, 0);
       return;
