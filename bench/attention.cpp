@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "peak.hpp"
+#include "share.hpp"
 #include "tombola/core/tensor.hpp"
 #include "tombola/kernels/attention_backward.hpp"
 #include "tombola/kernels/gemm.hpp"
@@ -178,19 +178,9 @@ void add(const char* library, Run (*prepare)(Index, bool, const Threads&), bool 
         benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
           const Threads threads(count);
           const Run run = prepare(length, backward, threads);
-          run();
-          double limit = bench::peak<float>(threads);
-          for (auto _ : state) {
-            run();
-            benchmark::ClobberMemory();
-          }
-          limit = std::max(limit, bench::peak<float>(threads));
           const auto s = shape_of(length);
           const double operations = (backward ? 5 : 2) * 2.0 * static_cast<double>(s.sequences * heads * size) * static_cast<double>(length * length);
-          using benchmark::Counter;
-          state.counters["flops"] = Counter(operations, Counter::kIsIterationInvariantRate, Counter::kIs1000);
-          state.counters["share"] = Counter(operations / limit, Counter::kIsIterationInvariantRate);
-          state.counters["peak"] = Counter(limit, Counter::kDefaults, Counter::kIs1000);
+          bench::measure_share(state, threads, operations, run);
         })->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
       }
     }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "peak.hpp"
+#include "share.hpp"
 #include "tombola/kernels/conv.hpp"
 #include "tombola/kernels/gemm.hpp"
 
@@ -153,19 +153,9 @@ void add(const char* library, Run (*prepare)(const ConvShape&, Direction, const 
         benchmark::RegisterBenchmark(name.c_str(), [=, &layer](benchmark::State& state) {
           const Threads threads(count);
           const Run run = prepare(layer.shape, direction, threads);
-          run();
-          double limit = bench::peak<float>(threads);
-          for (auto _ : state) {
-            run();
-            benchmark::ClobberMemory();
-          }
-          limit = std::max(limit, bench::peak<float>(threads));
           const ConvShape& s = layer.shape;
           const double operations = 2.0 * static_cast<double>(s.batch * s.out_height() * s.out_width() * s.out) * static_cast<double>(s.taps());
-          using benchmark::Counter;
-          state.counters["flops"] = Counter(operations, Counter::kIsIterationInvariantRate, Counter::kIs1000);
-          state.counters["share"] = Counter(operations / limit, Counter::kIsIterationInvariantRate);
-          state.counters["peak"] = Counter(limit, Counter::kDefaults, Counter::kIs1000);
+          bench::measure_share(state, threads, operations, run);
         })->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
       }
     }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "peak.hpp"
+#include "share.hpp"
 #include "tombola/core/tensor.hpp"
 #include "tombola/kernels/gemm.hpp"
 
@@ -84,18 +84,8 @@ void run(benchmark::State& state, const Multiply& multiply, Product p) {
   p.team = &team;
   const auto a = Tensor<float>::filled({p.m, p.k}, 0.5f), b = Tensor<float>::filled({p.k, p.n}, 0.25f);
   auto c = Tensor<float>::uninitialized({p.m, p.n});
-  multiply(p, a.data(), b.data(), c.data());
-  double limit = bench::peak<float>(team);
-  for (auto _ : state) {
-    multiply(p, a.data(), b.data(), c.data());
-    benchmark::ClobberMemory();
-  }
-  limit = std::max(limit, bench::peak<float>(team));
   const double operations = 2.0 * static_cast<double>(p.m * p.n) * static_cast<double>(p.k);
-  using benchmark::Counter;
-  state.counters["flops"] = Counter(operations, Counter::kIsIterationInvariantRate, Counter::kIs1000);
-  state.counters["share"] = Counter(operations / limit, Counter::kIsIterationInvariantRate);
-  state.counters["peak"] = Counter(limit, Counter::kDefaults, Counter::kIs1000);
+  bench::measure_share(state, team, operations, [&] { multiply(p, a.data(), b.data(), c.data()); });
 }
 
 void add(const char* library, const Multiply& multiply) {

@@ -373,7 +373,7 @@ inline void add_image_options(CLI::App& app, Config& c) {
       ->check(one_of(pooling_names))
       ->group("Network");
   app.add_option("--position", c.position, "what a vit's tokens get added: waves, or what the seed drew")->check(one_of(position_names))->group("Network");
-  add_activation(app, c)->description("between the layers of conv2 to conv8 and shallow_cnn; the others have ReLU");
+  add_activation(app, c)->description("between the layers of conv2 to conv8 and shallow_cnn; other networks have ReLU, transformers GELU");
 }
 
 }  // namespace examples

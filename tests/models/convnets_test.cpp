@@ -1,55 +1,16 @@
 #include <doctest/doctest.h>
 
-#include <numeric>
-
 #include "support/gates.hpp"
+#include "support/models.hpp"
 #include "support/tensors.hpp"
 #include "tombola/models/conv_n.hpp"
 #include "tombola/models/fast_resnet.hpp"
 #include "tombola/models/resnet.hpp"
 #include "tombola/models/shallow_cnn.hpp"
-#include "tombola/ops/cross_entropy.hpp"
-#include "tombola/optim/adam.hpp"
 #include "tombola/ticket/model.hpp"
 
 using namespace tombola;
 using namespace test_support;
-
-namespace {
-
-template <class Model>
-Index weight_count(Model& model) {
-  Index count = 0;
-  nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { count += weight.shape().size(); });
-  return count;
-}
-
-template <class Model>
-std::vector<std::string> weight_names(Model& model) {
-  std::vector<std::string> names;
-  nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { names.push_back(weight.name()); });
-  return names;
-}
-
-/// Cross-entropy of a few steps of a search on random images that all have labels to learn.
-template <class Model>
-std::vector<float> search(Model& model, Index size) {
-  Context context(2);
-  const auto x = random_tensor<float>({8, size, size, 3}, 1);
-  const Tensor<std::int32_t> labels({8}, {0, 1, 2, 3, 4, 5, 6, 7});
-  optim::Adam<float> adam(context, nn::gates(model), {.rate = 0.05});
-  std::vector<float> losses;
-  for (std::uint32_t step = 0; step < 60; ++step) {
-    Tape<float> tape(context, {.seed = 1, .step = step});
-    const auto loss = cross_entropy(model(tape.input(x.view())), labels.view());
-    tape.backward(loss);
-    adam.step();
-    losses.push_back(loss.item());
-  }
-  return losses;
-}
-
-}  // namespace
 
 TEST_CASE("conv_n: shapes and the numbers of weights that edge-popup's networks have") {
   // Conv-2: 64 3 9 + 64 64 9 + 16384 256 + 256 256 + 256 10, and so on.
@@ -110,10 +71,8 @@ TEST_CASE("resnet: both stems, and what leaves no channels") {
 
 TEST_CASE("convolutional networks: the loss of a search falls, and a ticket gives the same network again") {
   const auto check = [](auto& model, auto& again, Index size) {
-    const auto losses = search(model, size);
-    // Each step draws its gates anew, so the loss of one step says little.
-    const auto mean = [](auto first, auto last) { return std::accumulate(first, last, 0.0f) / static_cast<float>(last - first); };
-    CHECK(mean(losses.end() - 10, losses.end()) < 0.7f * mean(losses.begin(), losses.begin() + 10));
+    const auto losses = search(model, size, 60);
+    CHECK(last_losses(losses) < 0.7f * first_losses(losses));
     for (auto* gate : nn::gates(model)) CHECK(gate->theta.size() == gate->shape().size());
     ticket::round_moments(model);
     ticket::apply_ticket(ticket::decode(ticket::encode(ticket::make_ticket(model)), "ticket"), again);

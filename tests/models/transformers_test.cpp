@@ -1,34 +1,18 @@
 #include <doctest/doctest.h>
 
-#include <numeric>
-
 #include "support/gates.hpp"
+#include "support/models.hpp"
 #include "support/tensors.hpp"
 #include "tombola/autograd/check_gradient.hpp"
 #include "tombola/models/swin.hpp"
 #include "tombola/models/vit.hpp"
 #include "tombola/ops/cross_entropy.hpp"
-#include "tombola/optim/adam.hpp"
 #include "tombola/ticket/model.hpp"
 
 using namespace tombola;
 using namespace test_support;
 
 namespace {
-
-template <class Model>
-std::vector<std::string> weight_names(Model& model) {
-  std::vector<std::string> names;
-  nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { names.push_back(weight.name()); });
-  return names;
-}
-
-template <class Model>
-Index weight_count(Model& model) {
-  Index count = 0;
-  nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { count += weight.shape().size(); });
-  return count;
-}
 
 models::VitOptions small_vit() { return {.columns = 8, .depth = 2, .heads = 2, .mlp = 12, .size = 8, .patch = 4, .outputs = 8}; }
 models::SwinOptions small_swin() { return {.columns = 8, .depths = {2, 1}, .heads = {2, 4}, .window = 2, .mlp_ratio = 2, .size = 12, .patch = 3, .outputs = 8}; }
@@ -111,23 +95,12 @@ TEST_CASE("transformers: gradients of whole networks of two blocks against diffe
 
 TEST_CASE("transformers: the loss of a search falls, and a ticket gives the same network again") {
   const auto check = [](auto& model, auto& again, Index size) {
-    Context context(2);
-    const auto x = random_tensor<float>({8, size, size, 3}, 1);
-    const Tensor<std::int32_t> labels({8}, {0, 1, 2, 3, 4, 5, 6, 7});
-    optim::Adam<float> adam(context, nn::gates(model), {.rate = 0.05});
-    std::vector<float> losses;
-    for (std::uint32_t step = 0; step < 100; ++step) {
-      Tape<float> tape(context, {.seed = 1, .step = step});
-      const auto loss = cross_entropy(model(tape.input(x.view())), labels.view());
-      tape.backward(loss);
-      adam.step();
-      losses.push_back(loss.item());
-    }
-    // Each step draws its gates anew, so the loss of one step says little.
-    const auto mean = [](auto first, auto last) { return std::accumulate(first, last, 0.0f) / static_cast<float>(last - first); };
-    CHECK(mean(losses.end() - 10, losses.end()) < 0.7f * mean(losses.begin(), losses.begin() + 10));
+    const auto losses = search(model, size, 100);
+    CHECK(last_losses(losses) < 0.7f * first_losses(losses));
     ticket::apply_ticket(ticket::decode(ticket::encode(ticket::make_ticket(model)), "ticket"), again);
+    Context context(2);
     Inference<float> pass(context);
+    const auto x = random_tensor<float>({8, size, size, 3}, 1);
     CHECK(same_bits<float>(model(pass.input(x.view())).value(), again(pass.input(x.view())).value()));
   };
   const nn::Init init{.seed = 4, .rescale = Rescale::layer};

@@ -32,6 +32,8 @@ TEST_CASE("tokens: by hand") {
 
 TEST_CASE("tokens: gradients, inputs apart, threads") {
   Context context(1);
+  Inference<float> empty(context);
+  CHECK(first_token(empty.input(Tensor<float>({2, 3, 0}))).shape() == Shape{2, 0});
   for (const Shape& shape : {Shape{3, 4, 5}, Shape{1, 1, 1}, Shape{2, 0, 3}}) {
     CAPTURE(shape);
     CHECK(check_gradient(context, tokens<double>(shape), [](auto&, auto in) { return prepend(in); }) < 1e-8);

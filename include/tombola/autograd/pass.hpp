@@ -3,6 +3,7 @@
 /// handle of one value in it.
 #pragma once
 
+#include <algorithm>
 #include <new>
 #include <optional>
 #include <type_traits>
@@ -187,6 +188,17 @@ class Pass {
       x.gradient = x.gradient_storage;
     }
     return {x.gradient, first ? T(0) : T(1)};
+  }
+  /// The same where a step adds to single elements: zeros at first.
+  View<T> accumulate_from_zero(Node<T>& x) {
+    const Accumulator<T> dx = accumulate(x);
+    if (dx.beta == T(0)) std::fill_n(dx.into.data(), dx.into.size(), T(0));
+    return dx.into;
+  }
+  /// Adds finished numbers, as many as x has elements: few, such as one a channel.
+  void accumulate(Node<T>& x, const T* gradient) {
+    const Accumulator<T> dx = accumulate(x);
+    for (Index i = 0; i < dx.into.size(); ++i) dx.into[i] = gradient[i] + (dx.beta == T(0) ? T(0) : dx.into[i]);
   }
   /// The gradient of `y` goes to memory outside of the pass. It is added to what is there if `*has_gradient` by then.
   void gradient_into(const Var<T>& y, View<T> outside, const bool* has_gradient = nullptr) noexcept {

@@ -28,10 +28,9 @@ class AddedTerms {
   bool any() const noexcept { return bias_ != nullptr || mask_ != nullptr; }
   /// x + bias + mask for `count` keys from key j of query i on.
   simd::Batch<T, Arch> add(const simd::Batch<T, Arch>& x, Index i, Index j, Index count) const noexcept {
-    const auto read = [count](const T* p) { return count == simd::width<T, Arch> ? simd::load<T, Arch>(p) : simd::load_part<T, Arch>(p, count); };
     simd::Batch<T, Arch> sum = x;
-    if (bias_ != nullptr) sum = sum + read(bias_ + i * keys_ + j);
-    if (mask_ != nullptr) sum = sum + read(mask_ + i * keys_ + j);
+    if (bias_ != nullptr) sum = sum + simd::load_up_to<T, Arch>(bias_ + i * keys_ + j, count);
+    if (mask_ != nullptr) sum = sum + simd::load_up_to<T, Arch>(mask_ + i * keys_ + j, count);
     return sum;
   }
 
@@ -152,17 +151,16 @@ class AttentionForward {
   void finish(Range queries) noexcept {
     for (Index i = queries.first; i < queries.last; i += lanes) {
       const Index count = std::min(lanes, queries.last - i);
-      const V sums = load_up_to(sums_ + i, count);
+      const V sums = simd::load_up_to<T, Arch>(sums_ + i, count);
       const auto blind = sums == V(T(0));
       const V factors = simd::select(blind, V(T(0)), V(T(1)) / sums);
-      const V logs = simd::select(blind, V(std::numeric_limits<T>::infinity()), load_up_to(tops_ + i, count) + simd::log(sums));
+      const V logs = simd::select(blind, V(std::numeric_limits<T>::infinity()), simd::load_up_to<T, Arch>(tops_ + i, count) + simd::log(sums));
       T factor[static_cast<std::size_t>(lanes)];
       simd::store(factor, factors);
       simd::store_part(tops_ + i, logs, count);
       for (Index j = 0; j < count; ++j) multiply(o_.at(i + j, 0), factor[j]);
     }
   }
-  static V load_up_to(const T* p, Index count) noexcept { return count == lanes ? simd::load<T, Arch>(p) : simd::load_part<T, Arch>(p, count); }
   void multiply(T* row, T factor) const noexcept {
     map_range<T, Arch>({0, shape_.size}, [factor](const V& x) { return x * V(factor); }, row, row);
   }

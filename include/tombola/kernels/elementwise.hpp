@@ -47,8 +47,8 @@ void for_each_channel_register(Index channels, const Body& body) noexcept {
   for (Index c = 0; c < channels; c += lanes) {
     const Index count = std::min(lanes, channels - c);
     body(
-        c, [count](const T* p) { return count == lanes ? simd::load<T, Arch>(p) : simd::load_part<T, Arch>(p, count); },
-        [count](T* p, const simd::Batch<T, Arch>& v) { count == lanes ? simd::store(p, v) : simd::store_part(p, v, count); });
+        c, [count](const T* p) { return simd::load_up_to<T, Arch>(p, count); },
+        [count](T* p, const simd::Batch<T, Arch>& v) { simd::store_up_to(p, v, count); });
   }
 }
 

@@ -134,22 +134,17 @@ void gate_read(const Threads& threads, const Gate& gate, Reading reading, const 
     V sum(T(0));
     for (Index i = range.first; i < range.last; i += lanes) {
       const Index count = std::min(lanes, range.last - i);
-      const bool whole = count == lanes;
-      V z = gate_reading(gate, reading,
-                         whole ? simd::load<T, Arch>(in.theta + i) : simd::load_part<T, Arch>(in.theta + i, count));
-      if (!whole) {  // the padding may read as open
+      V z = gate_reading(gate, reading, simd::load_up_to<T, Arch>(in.theta + i, count));
+      if (count < lanes) {  // the padding may read as open
         T part[static_cast<std::size_t>(lanes)] = {};
         simd::store_part(part, z, count);
         z = simd::load<T, Arch>(part);
       }
       sum = sum + z;
       V product = z;
-      if (in.weight != nullptr) {
-        product = z * (whole ? simd::load<T, Arch>(in.weight + i) : simd::load_part<T, Arch>(in.weight + i, count));
-      }
+      if (in.weight != nullptr) product = z * simd::load_up_to<T, Arch>(in.weight + i, count);
       const auto write = [&](T* to, const V& v) {
-        if (to == nullptr) return;
-        whole ? simd::store(to + i, v) : simd::store_part(to + i, v, count);
+        if (to != nullptr) simd::store_up_to(to + i, v, count);
       };
       write(out.product, product);
       write(out.gate, z);

@@ -28,25 +28,15 @@ struct GateGradient {
 
 namespace detail {
 
-/// `count` elements from p, zeros after them.
-template <class T, class Arch>
-simd::Batch<T, Arch> load_up_to(const T* p, Index count) noexcept {
-  return count == simd::width<T, Arch> ? simd::load<T, Arch>(p) : simd::load_part<T, Arch>(p, count);
-}
-template <class T, class Arch>
-void store_up_to(T* p, const simd::Batch<T, Arch>& v, Index count) noexcept {
-  count == simd::width<T, Arch> ? simd::store(p, v) : simd::store_part(p, v, count);
-}
-
 /// d loss / dz, times dz/dtheta where `with_slope`, for the gates from i on.
 template <class Gate, class T, class Arch>
 simd::Batch<T, Arch> loss_gradient(const GateGradient<T>& from, Index i, Index count, bool with_slope) noexcept {
   using V = simd::Batch<T, Arch>;
   if (from.dproduct == nullptr) return V(T(0));
-  V dz = load_up_to<T, Arch>(from.dproduct + i, count);
-  if (from.in.weight != nullptr) dz = dz * load_up_to<T, Arch>(from.in.weight + i, count);
+  V dz = simd::load_up_to<T, Arch>(from.dproduct + i, count);
+  if (from.in.weight != nullptr) dz = dz * simd::load_up_to<T, Arch>(from.in.weight + i, count);
   dz = dz + V(from.dz_all);
-  if (!Gate::unit_slope && with_slope) return dz * load_up_to<T, Arch>(from.slope + i, count);
+  if (!Gate::unit_slope && with_slope) return dz * simd::load_up_to<T, Arch>(from.slope + i, count);
   return simd::select(simd::from_bits<T, Arch>(from.open[i / 64] >> (i % 64)), dz, V(T(0)));
 }
 
@@ -58,7 +48,7 @@ class InverseSigma {
  public:
   explicit InverseSigma(const GateInput<T>& in) noexcept : sigmas_(in.sigmas), of_all_(of(V(in.sigma))) {}
   V operator()(Index i, Index count) const noexcept {
-    return sigmas_ == nullptr ? of_all_ : of(load_up_to<T, Arch>(sigmas_ + i, count));
+    return sigmas_ == nullptr ? of_all_ : of(simd::load_up_to<T, Arch>(sigmas_ + i, count));
   }
 
  private:
@@ -94,7 +84,7 @@ void gate_gradient_range(Gate gate, GateGradient<T> from, Range range, T* out) n
   const auto gradient = [&](Index i, Index count) {
     const V g = loss_gradient<Gate, T, Arch>(from, i, count, true);
     if constexpr (penalty == Penalty::none) return g;
-    const V theta = load_up_to<T, Arch>(from.in.theta + i, count);
+    const V theta = simd::load_up_to<T, Arch>(from.in.theta + i, count);
     return simd::fma(V(from.lambda), gate.penalty_slope(penalty, theta, inverse(i, count)), g);
   };
   Index i = range.first;
@@ -164,10 +154,10 @@ void gate_sigma_gradient(const Threads& threads, const Stream& stream, const Gat
       V g = detail::loss_gradient<Gate, T, Arch>(from, i, count, false) *
             simd::load_floats<T, Arch>(noise + i % Source::block);
       if (through_penalty) {
-        const V theta = detail::load_up_to<T, Arch>(from.in.theta + i, count);
+        const V theta = simd::load_up_to<T, Arch>(from.in.theta + i, count);
         g = simd::fma(V(from.lambda), Gate{}.penalty_sigma_slope(from.penalty, theta, inverse(i, count)), g);
       }
-      detail::store_up_to(gradient + i, g, count);
+      simd::store_up_to(gradient + i, g, count);
     }
   });
 }
@@ -183,7 +173,7 @@ void gate_penalty(const Threads& threads, const Gate& gate, Penalty penalty, con
     double tail = 0;
     for (Index i = range.first; i < range.last; i += lanes) {
       const Index count = std::min(lanes, range.last - i);
-      const V theta = detail::load_up_to<T, Arch>(in.theta + i, count);
+      const V theta = simd::load_up_to<T, Arch>(in.theta + i, count);
       const V value = gate.penalty(penalty, theta, inverse(i, count));
       if (count == lanes) {
         sum = sum + value;
@@ -208,7 +198,7 @@ GateCounts gate_counts(const Threads& threads, const Gate& gate, Reading reading
   using V = simd::Batch<T, Arch>;
   std::vector<GateCounts> chunks(static_cast<std::size_t>(gate_chunks(size)));
   detail::for_each_register<T, Arch>(threads, size, [=, sums = chunks.data()](Index i, Index count, Index chunk) {
-    const V x = gate.relaxed(detail::load_up_to<T, Arch>(theta + i, count));
+    const V x = gate.relaxed(simd::load_up_to<T, Arch>(theta + i, count));
     const std::uint64_t all = (std::uint64_t{1} << count) - 1;
     GateCounts& sum = sums[chunk];
     sum.open += std::popcount(simd::bits(x > V(reading == Reading::binary ? T(0.5) : T(0))) & all);

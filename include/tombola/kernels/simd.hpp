@@ -102,6 +102,16 @@ inline void store_part(T* p, const Batch<T, Arch>& a, Index count) noexcept {
   }
 }
 
+/// `count` <= width elements from p, zeros after them; whole registers take the faster way.
+template <class T, class Arch>
+inline Batch<T, Arch> load_up_to(const T* p, Index count) noexcept {
+  return count == width<T, Arch> ? simd::load<T, Arch>(p) : simd::load_part<T, Arch>(p, count);
+}
+template <class T, class Arch>
+inline void store_up_to(T* p, const Batch<T, Arch>& v, Index count) noexcept {
+  count == width<T, Arch> ? simd::store(p, v) : simd::store_part(p, v, count);
+}
+
 /// The architecture whose registers are half as wide as AVX-512's.
 template <class Arch>
 using Half = std::conditional_t<is_avx512<Arch>, xsimd::avx2, Arch>;

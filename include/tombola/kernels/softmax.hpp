@@ -23,9 +23,7 @@ T maximum(Index columns, const T* x) noexcept {
   if (columns >= lanes) {
     simd::Batch<T, Arch> tops = simd::load<T, Arch>(x);
     for (c = lanes; c + lanes <= columns; c += lanes) tops = simd::max(tops, simd::load<T, Arch>(x + c));
-    T part[static_cast<std::size_t>(lanes)];
-    simd::store(part, tops);
-    for (const T each : part) top = std::max(top, each);
+    top = simd::highest(tops);
   }
   for (; c < columns; ++c) top = std::max(top, x[c]);
   return top;

@@ -36,7 +36,6 @@ inline SwinOptions swin_small_images() { return {.columns = 96, .depths = {2, 6,
 /// h = x + attention within windows(norm(x)), y = h + mlp(norm(h)), on images.
 template <template <class> class Source, class T = float>
 struct SwinBlock {
-  static constexpr nn::AttentionNames names{".attn.qkv.weight", ".attn.proj"};
   Index window, shift;
   Tensor<T> mask;  ///< empty unless windows are shifted
   nn::LayerNorm<T> norm1;
@@ -50,7 +49,7 @@ struct SwinBlock {
         shift(shifts && side > window ? window / 2 : 0),
         mask(shift > 0 ? shifted_window_mask<T>(side, side, window, shift) : Tensor<T>()),
         norm1(name + ".norm1", columns),
-        attn(init, name, columns, {.heads = heads}, names),
+        attn(init, name, columns, {.heads = heads}, {".attn.qkv.weight", ".attn.proj"}),
         table(init, name + ".attn.relative_position_bias_table", {(2 * window - 1) * (2 * window - 1), heads}, 2, 2),
         norm2(name + ".norm2", columns),
         mlp(init, name + ".mlp", columns, hidden) {}
@@ -67,12 +66,8 @@ struct SwinBlock {
     mlp.add_units(init);
   }
   void connect(nn::ConnectionChain& chain) const {
-    const Index before = chain.group;
-    attn.connect(chain, names);
-    chain.add_beside(before);
-    const Index between = chain.group;
-    mlp.connect(chain);
-    chain.add_beside(between);
+    chain.add_residual(attn);
+    chain.add_residual(mlp);
   }
 };
 

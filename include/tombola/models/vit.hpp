@@ -63,12 +63,8 @@ struct EncoderBlock {
     mlp.add_units(init);
   }
   void connect(nn::ConnectionChain& chain) const {
-    const Index before = chain.group;
-    self_attention.connect(chain);
-    chain.add_beside(before);
-    const Index between = chain.group;
-    mlp.connect(chain);
-    chain.add_beside(between);
+    chain.add_residual(self_attention);
+    chain.add_residual(mlp);
   }
 };
 

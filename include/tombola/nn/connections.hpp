@@ -35,6 +35,13 @@ struct ConnectionChain {
     made.push_back({"", group, group + 1, 1, 1, heads});
     ++group;
   }
+  /// A part with `connect(chain)`, and a skip connection beside it.
+  template <class Part>
+  void add_residual(const Part& part) {
+    const Index from = group;
+    part.connect(*this);
+    add_beside(from);
+  }
   /// Beside what was added since group `from`; without a name, a skip connection.
   void add_beside(Index from, const std::string& name = "") { made.push_back({name, from, group}); }
 };

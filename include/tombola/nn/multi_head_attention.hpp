@@ -23,7 +23,7 @@ struct AttentionNames {
 /// y = out(attention(q, k, v)) with (q, k, v) = s x w^T for a weight w [3 width, width]; `heads` heads of width / heads columns each. No biases.
 template <template <class> class Source, class T = float>
 struct MultiHeadAttention {
-  std::string name;
+  std::string name, in_name;
   Index width;
   AttentionOptions options;
   Source<T> in;
@@ -33,9 +33,10 @@ struct MultiHeadAttention {
   /// Throws `std::invalid_argument` unless the heads divide the width.
   MultiHeadAttention(Init& init, std::string layer, Index its_width, const AttentionOptions& how, const AttentionNames& names = {})
       : name(std::move(layer)),
+        in_name(name + names.in),
         width(its_width),
         options(how),
-        in(init, name + names.in, checked_shape(), width, 3 * width),
+        in(init, in_name, checked_shape(), width, 3 * width),
         out(init, name + names.out, width, width) {}
 
   /// Adds structured gates on the heads.
@@ -53,8 +54,8 @@ struct MultiHeadAttention {
     return out(y);
   }
   auto members() { return std::tie(in, out, head_gates); }
-  void connect(ConnectionChain& chain, const AttentionNames& names = {}) const {
-    chain.add(name + names.in);
+  void connect(ConnectionChain& chain) const {
+    chain.add(in_name);
     chain.add_attention(options.heads);
     if (!head_gates.empty()) chain.add(head_gates[0].name, head_gates[0].size);
     chain.add(out.name + ".weight");

@@ -120,13 +120,8 @@ Var<T> batch_norm(const Var<T>& x, RunningMoments<T>& running, const BatchNormOp
     }
     Tensor<T> sums = pass.buffer({2, channels});
     kernels::batch_norm_backward(pass.threads(), pass.context().workspace(), rows, channels, of, dx, sums.data(), sums.data() + channels);
-    const auto give = [&](Node<T>* to, const T* from) {
-      if (to == nullptr || !to->needs_gradient) return;
-      const auto gradient = pass.accumulate(*to);
-      for (Index c = 0; c < channels; ++c) gradient.into[c] = from[c] + (gradient.beta == T(0) ? T(0) : gradient.into[c]);
-    };
-    give(weight, sums.data());
-    give(bias, sums.data() + channels);
+    if (weight != nullptr && weight->needs_gradient) pass.accumulate(*weight, sums.data());
+    if (bias != nullptr && bias->needs_gradient) pass.accumulate(*bias, sums.data() + channels);
   });
   return y;
 }

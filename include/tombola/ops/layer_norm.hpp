@@ -43,13 +43,8 @@ Var<T> layer_norm(const Var<T>& x, const Var<T>& weight = {}, const Var<T>& bias
     Tensor<T> sums = pass.buffer({affine_learns ? 2 * columns : 0});
     T *dweight = affine_learns ? sums.data() : nullptr, *dbias = affine_learns ? sums.data() + columns : nullptr;
     kernels::layer_norm_backward(pass.threads(), pass.context().workspace(), rows, columns, of, dx, dweight, dbias);
-    const auto give = [&](Node<T>* to, const T* from) {
-      if (to == nullptr || !to->needs_gradient) return;
-      const auto gradient = pass.accumulate(*to);
-      for (Index c = 0; c < columns; ++c) gradient.into[c] = from[c] + (gradient.beta == T(0) ? T(0) : gradient.into[c]);
-    };
-    give(weight, dweight);
-    give(bias, dbias);
+    if (weight != nullptr && weight->needs_gradient) pass.accumulate(*weight, dweight);
+    if (bias != nullptr && bias->needs_gradient) pass.accumulate(*bias, dbias);
   });
   return y;
 }

@@ -28,12 +28,11 @@ Var<T> relative_position_bias(const Var<T>& table, Index window) {
     }
   }
   pass.backward_step(bias, [entry, heads, size, table = table.node(), bias = bias.node()](Pass<T>& pass) {
-    const auto into = pass.accumulate(*table);
-    if (into.beta == T(0)) std::fill_n(into.into.data(), into.into.size(), T(0));
+    const View<T> into = pass.accumulate_from_zero(*table);
     const T* from = bias->gradient.data();
     for (Index h = 0; h < heads; ++h) {
       for (Index p = 0; p < size; ++p) {
-        for (Index q = 0; q < size; ++q) into.into[entry(p, q) * heads + h] += *from++;
+        for (Index q = 0; q < size; ++q) into[entry(p, q) * heads + h] += *from++;
       }
     }
   });

@@ -5,10 +5,22 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "tombola/autograd/pass.hpp"
 #include "tombola/core/parallel.hpp"
+#include "tombola/ops/move_rows.hpp"
 
 namespace tombola::inline TOMBOLA_ISA {
+
+namespace detail {
+
+/// The first rows of sequences of `length` rows.
+struct FirstTokenPlaces {
+  Index length, width;
+  Index columns() const noexcept { return width; }
+  Index source(Index r) const noexcept { return r * length; }
+  Index target(Index row) const noexcept { return row % length == 0 ? row / length : -1; }
+};
+
+}  // namespace detail
 
 /// y[n, 0] = token, y[n, 1 + t] = x[n, t].  x [sequences, length, columns], token [columns] or of that size.
 /// dx[n, t] += dy[n, 1 + t],  dtoken += sum_n dy[n, 0]. Throws `std::invalid_argument` if shapes do not fit, or for values of two passes.
@@ -29,11 +41,8 @@ Var<T> prepend_token(const Var<T>& x, const Var<T>& token) {
     const T* dy = y->gradient.data();
     if (x->needs_gradient) {
       const auto dx = pass.accumulate(*x);
-      parallel_for(pass.threads(), sequences, [=](Index n) {
-        T* to = dx.into.data() + n * length * columns;
-        const T* from = dy + n * row + columns;
-        for (Index i = 0; i < length * columns; ++i) to[i] = from[i] + (dx.beta == T(0) ? T(0) : to[i]);
-      });
+      kernels::gather_rows(pass.threads(), sequences * length, columns, [length](Index r) { return r + r / length + 1; }, dy, dx.beta != T(0),
+                           dx.into.data());
     }
     if (token->needs_gradient) {
       const auto dtoken = pass.accumulate(*token);
@@ -53,18 +62,7 @@ template <class T>
 Var<T> first_token(const Var<T>& x) {
   const Shape& s = x.shape();
   require(s.rank() == 3 && s[1] >= 1, "first_token: expected x [sequences, length, columns] with tokens, got ", s);
-  const Index sequences = s[0], columns = s[2], row = s[1] * columns;
-  Pass<T>& pass = x.pass();
-  Var<T> y = pass.result({sequences, columns}, x.needs_gradient());
-  for (Index n = 0; n < sequences; ++n) std::copy_n(x.value().data() + n * row, columns, y.node()->output() + n * columns);
-  pass.backward_step(y, [=, x = x.node(), y = y.node()](Pass<T>& pass) {
-    const auto dx = pass.accumulate(*x);
-    if (dx.beta == T(0)) std::fill_n(dx.into.data(), dx.into.size(), T(0));
-    for (Index n = 0; n < sequences; ++n) {
-      for (Index c = 0; c < columns; ++c) dx.into[n * row + c] += y->gradient[n * columns + c];
-    }
-  });
-  return y;
+  return detail::move_rows(x, {s[0], s[2]}, detail::FirstTokenPlaces{s[1], s[2]});
 }
 
 /// y[i] = table[ids[i]].  table [entries, columns], ids of any shape -> y [ids ..., columns]. dtable[e] += the sum of dy[i] over the places
@@ -82,11 +80,10 @@ Var<T> embedding(const Var<T>& table, View<const std::int32_t> ids) {
   Var<T> y = pass.result(ids.shape().with(columns), table.needs_gradient());
   for (Index i = 0; i < ids.size(); ++i) std::copy_n(table.value().data() + ids[i] * columns, columns, y.node()->output() + i * columns);
   pass.backward_step(y, [ids, columns, table = table.node(), y = y.node()](Pass<T>& pass) {
-    const auto into = pass.accumulate(*table);
-    if (into.beta == T(0)) std::fill_n(into.into.data(), into.into.size(), T(0));
+    const View<T> into = pass.accumulate_from_zero(*table);
     parallel_ranges(pass.threads(), columns, 32, [&](Range range) {
       for (Index i = 0; i < ids.size(); ++i) {
-        T* to = into.into.data() + ids[i] * columns;
+        T* to = into.data() + ids[i] * columns;
         for (Index c = range.first; c < range.last; ++c) to[c] += y->gradient[i * columns + c];
       }
     });

@@ -5,28 +5,11 @@
 
 #include <limits>
 
-#include "tombola/autograd/pass.hpp"
-#include "tombola/kernels/rows.hpp"
+#include "tombola/ops/move_rows.hpp"
 
 namespace tombola::inline TOMBOLA_ISA {
 
 namespace detail {
-
-/// y's row r is x's row places.source(r), and x's row s is at y's row places.target(s); -1: none.
-template <class T, class Places>
-Var<T> move_rows(const Var<T>& x, const Shape& shape, const Places& places) {
-  Pass<T>& pass = x.pass();
-  const Index columns = places.columns();
-  Var<T> y = pass.result(shape, x.needs_gradient());
-  kernels::gather_rows(pass.threads(), shape.size() / columns, columns, [places](Index r) { return places.source(r); }, x.value().data(), false,
-                       y.node()->output());
-  pass.backward_step(y, [places, columns, x = x.node(), y = y.node()](Pass<T>& pass) {
-    const auto dx = pass.accumulate(*x);
-    kernels::gather_rows(pass.threads(), x->size() / columns, columns, [places](Index r) { return places.target(r); }, y->gradient.data(),
-                         dx.beta != T(0), dx.into.data());
-  });
-  return y;
-}
 
 /// The places of pixels in images, and in windows of images that were moved up and left by `shift`, around the edge.
 struct WindowPlaces {

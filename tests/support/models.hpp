@@ -1,0 +1,55 @@
+/// \file
+/// What tests of models share: their weights, and a short search on images that can be learned by heart.
+#pragma once
+
+#include <cstdint>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "support/tensors.hpp"
+#include "tombola/nn/weight_sources.hpp"
+#include "tombola/ops/cross_entropy.hpp"
+#include "tombola/optim/adam.hpp"
+
+namespace test_support {
+
+using namespace tombola;  // NOLINT: tests of this library
+
+template <class Model>
+Index weight_count(Model& model) {
+  Index count = 0;
+  nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { count += weight.shape().size(); });
+  return count;
+}
+
+template <class Model>
+std::vector<std::string> weight_names(Model& model) {
+  std::vector<std::string> names;
+  nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { names.push_back(weight.name()); });
+  return names;
+}
+
+/// Cross-entropy of some steps of a search on random images that all have labels to learn.
+template <class Model>
+std::vector<float> search(Model& model, Index size, std::uint32_t steps) {
+  Context context(2);
+  const auto x = random_tensor<float>({8, size, size, 3}, 1);
+  const Tensor<std::int32_t> labels({8}, {0, 1, 2, 3, 4, 5, 6, 7});
+  optim::Adam<float> adam(context, nn::gates(model), {.rate = 0.05});
+  std::vector<float> losses;
+  for (std::uint32_t step = 0; step < steps; ++step) {
+    Tape<float> tape(context, {.seed = 1, .step = step});
+    const auto loss = cross_entropy(model(tape.input(x.view())), labels.view());
+    tape.backward(loss);
+    adam.step();
+    losses.push_back(loss.item());
+  }
+  return losses;
+}
+
+/// Means of ten losses: each step draws its gates anew, so the loss of one step says little.
+inline float first_losses(const std::vector<float>& losses) { return std::accumulate(losses.begin(), losses.begin() + 10, 0.0f) / 10; }
+inline float last_losses(const std::vector<float>& losses) { return std::accumulate(losses.end() - 10, losses.end(), 0.0f) / 10; }
+
+}  // namespace test_support
