@@ -48,7 +48,7 @@ struct Config {
   double sigma_end = 0;
   std::optional<double> sigma, start, low, high;  // empty: not given; what they are then, or may be, depends on the kind of gates
   bool bounds = true;
-  double rate = 0.05, warmup = 0, smoothing = 0, weight_rate = 0.05, weight_decay = 5e-4;
+  double rate = 0.05, warmup = 0, clip = 0, smoothing = 0, weight_rate = 0.05, weight_decay = 5e-4;
   int threads = tombola::available_threads();
   int checkpoint_every = 5;
   bool resume = false, quiet = false;
@@ -175,6 +175,7 @@ struct Config {
                                 {"high", range().high},
                                 {"rate", rate},
                                 {"warmup", warmup},
+                                {"clip", clip},
                                 {"smoothing", smoothing},
                                 {"weight_rate", weight_rate},
                                 {"weight_decay", weight_decay}};
@@ -297,6 +298,9 @@ inline void add_options(CLI::App& app, Config& c) {
       ->group("Search");
   app.add_option("--warmup", c.warmup, "share of the search over which the rate rises")
       ->check(within(0.0, 0.9))
+      ->group("Search");
+  app.add_option("--clip", c.clip, "largest norm of the loss's gradient to all gates and weights; longer ones are scaled down (0: none is)")
+      ->check(within(0.0, 1e6))
       ->group("Search");
   app.add_option("--smoothing", c.smoothing, "label smoothing")->check(within(0.0, 1.0))->group("Search");
   app.add_option("--weight-rate", c.weight_rate, "first learning rate of trained weights (SGD with momentum .9)")

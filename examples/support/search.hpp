@@ -44,8 +44,9 @@ class Search {
         examiner_(examiner),
         path_(std::move(checkpoint_path)),
         gates_(nn::gates(network)),
+        parameters_(nn::parameters(network)),
         adam_(context, gates_, {.rate = config.rate}),
-        sgd_(context, nn::parameters(network), {.rate = config.weight_rate, .weight_decay = config.weight_decay}),
+        sgd_(context, parameters_, {.rate = config.weight_rate, .weight_decay = config.weight_decay}),
         train_options_{.size = config.batch,
                        .seed = config.seed,
                        .shift = config.shift,
@@ -118,6 +119,7 @@ class Search {
     const Var<float> loss = cross_entropy(logits, batch.labels, static_cast<float>(config_.smoothing));
     if (!std::isfinite(loss.item())) explain(batch, options, loss.item());
     tape.backward(loss);
+    if (config_.clip > 0) optim::clip_gradients(context_, gates_, parameters_, config_.clip);
 
     state_.lambda = next_lambda();
     for (auto* gate : gates_) {  // the penalty's gradient is part of the optimiser's pass; its value is not needed
@@ -216,6 +218,7 @@ class Search {
   Examiner& examiner_;
   std::string path_;
   std::vector<GateParameter<float>*> gates_;
+  std::vector<Parameter<float>*> parameters_;
   optim::Adam<float> adam_;
   optim::Sgd<float> sgd_;
   data::BatchOptions train_options_;

@@ -58,6 +58,7 @@
 #include "tombola/ops/tokens.hpp"
 #include "tombola/ops/windows.hpp"
 #include "tombola/optim/adam.hpp"
+#include "tombola/optim/clip.hpp"
 #include "tombola/optim/schedule.hpp"
 #include "tombola/optim/sgd.hpp"
 #include "tombola/ticket/model.hpp"
