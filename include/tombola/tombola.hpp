@@ -1,5 +1,5 @@
 /// \file
-/// Everything but the readers of data files (data/idx.hpp, data/gzip.hpp, data/mnist.hpp, data/cifar.hpp) and the Eigen interchange (eigen.hpp).
+/// Everything but the readers of data files (data/idx.hpp, data/gzip.hpp, data/mnist.hpp, data/cifar.hpp, data/text.hpp) and the Eigen interchange (eigen.hpp).
 #pragma once
 
 #include "tombola/autograd/check_gradient.hpp"
@@ -21,6 +21,7 @@
 #include "tombola/gates/weights.hpp"
 #include "tombola/models/conv_n.hpp"
 #include "tombola/models/fast_resnet.hpp"
+#include "tombola/models/gpt.hpp"
 #include "tombola/models/lenet.hpp"
 #include "tombola/models/resnet.hpp"
 #include "tombola/models/shallow_cnn.hpp"
@@ -38,6 +39,7 @@
 #include "tombola/nn/position_embedding.hpp"
 #include "tombola/nn/state.hpp"
 #include "tombola/nn/summary.hpp"
+#include "tombola/nn/transformer_block.hpp"
 #include "tombola/nn/unit_gates.hpp"
 #include "tombola/ops/arithmetic.hpp"
 #include "tombola/ops/attention.hpp"

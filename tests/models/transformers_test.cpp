@@ -150,7 +150,19 @@ TEST_CASE("transformers: what they refuse") {
   CHECK_THROWS_WITH_AS(swin({.window = 0}), "swin: expected a window and an mlp_ratio of at least 1, got 0 and 4", std::invalid_argument);
 }
 
-TEST_CASE("sine positions") {
+TEST_CASE("positions: waves, and adding them") {
+  Context context(1);
+  Inference<float> pass(context);
+  const auto add = [&](const Shape& x, const Shape& positions) {
+    return nn::add_positions(pass.input(random_tensor<float>(x, 1)), pass.input(random_tensor<float>(positions, 2)));
+  };
+  CHECK_THROWS_WITH_AS(add({2, 3, 4}, {2, 4}), "add_positions: expected x [sequences, length, columns] and positions [length, columns], got [2, 3, 4] and [2, 4]",
+                       std::invalid_argument);
+  CHECK_THROWS_AS(add({3, 4}, {3, 4}), std::invalid_argument);
+  const Var<float> sum = add({2, 3, 4}, {3, 4});
+  for (Index i = 0; i < 24; ++i) {
+    CHECK(sum.value()[i] == random_tensor<float>({2, 3, 4}, 1)[i] + random_tensor<float>({3, 4}, 2)[i % 12]);
+  }
   const Tensor<double> line = nn::sine_positions<double>(3, 4);
   CHECK(line[0] == 0);
   CHECK(line[2] == 1);

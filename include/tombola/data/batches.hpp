@@ -30,11 +30,11 @@ struct BatchOptions {
   const Threads* threads = nullptr;  ///< that share the work, borrowed; null: the caller alone
 };
 
-/// A mini-batch. Borrowed from the `Batches` that made it, until it makes the next one.
+/// A mini-batch. Borrowed from what made it (`Batches`, `Prefetch`, `TextBatches`), until that makes the next one.
 template <class T>
 struct Batch {
   Index number = 0;                 ///< within its epoch
-  View<const T> x;                  ///< [size, height, width, channels]
+  View<const T> x;                  ///< images [size, height, width, channels]; text: see `TextBatches`
   View<const std::int32_t> labels;  ///< [size]
 
   Index size() const noexcept { return labels.size(); }

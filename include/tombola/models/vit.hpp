@@ -11,10 +11,8 @@
 #include "tombola/nn/conv2d.hpp"
 #include "tombola/nn/layer_norm.hpp"
 #include "tombola/nn/linear.hpp"
-#include "tombola/nn/mlp.hpp"
-#include "tombola/nn/multi_head_attention.hpp"
 #include "tombola/nn/position_embedding.hpp"
-#include "tombola/ops/bias.hpp"
+#include "tombola/nn/transformer_block.hpp"
 #include "tombola/ops/pool.hpp"
 #include "tombola/ops/reshape.hpp"
 #include "tombola/ops/tokens.hpp"
@@ -39,35 +37,6 @@ inline VitOptions vit_tiny() { return {.columns = 192, .depth = 12, .heads = 3};
 inline VitOptions vit_small() { return {.columns = 384, .depth = 12, .heads = 6}; }
 inline VitOptions vit_base() { return {.columns = 768, .depth = 12, .heads = 12}; }
 
-/// h = x + attention(norm(x)), y = h + mlp(norm(h)).
-template <template <class> class Source, class T = float>
-struct EncoderBlock {
-  nn::LayerNorm<T> ln_1;
-  nn::MultiHeadAttention<Source, T> self_attention;
-  nn::LayerNorm<T> ln_2;
-  nn::Mlp<Source, T> mlp;
-
-  EncoderBlock(nn::Init& init, const std::string& name, Index columns, Index hidden, const AttentionOptions& attention)
-      : ln_1(name + ".ln_1", columns),
-        self_attention(init, name + ".self_attention", columns, attention),
-        ln_2(name + ".ln_2", columns),
-        mlp(init, name + ".mlp", columns, hidden) {}
-
-  Var<T> operator()(const Var<T>& x) {
-    const Var<T> h = x + self_attention(ln_1(x));
-    return h + mlp(ln_2(h));
-  }
-  auto members() { return std::tie(self_attention, mlp); }
-  void add_units(nn::Init& init) {
-    self_attention.add_units(init);
-    mlp.add_units(init);
-  }
-  void connect(nn::ConnectionChain& chain) const {
-    chain.add_residual(self_attention);
-    chain.add_residual(mlp);
-  }
-};
-
 /// Patches -> tokens, plus where they stand -> blocks -> norm -> head. Weights are called as torchvision calls them; there are no biases, and
 /// normalisation has no weights. Class token and random positions are frozen, and without gates.
 /// Source: Dosovitskiy et al., "An image is worth 16x16 words", ICLR 2021.
@@ -77,7 +46,7 @@ struct Vit {
   nn::Conv2d<Source, T> conv_proj;
   std::vector<nn::Frozen<T>> embeddings;  ///< class token, positions: those that are drawn
   Tensor<T> waves;                        ///< positions that are not
-  std::vector<EncoderBlock<Source, T>> layers;
+  std::vector<nn::TransformerBlock<Source, T>> layers;
   nn::LayerNorm<T> ln;
   nn::Linear<Source, T> head;
 
@@ -93,7 +62,7 @@ struct Vit {
     if (options.pooling == Pooling::class_token) h = prepend_token(h, embeddings[drawn++](pass).weight);
     const Index tokens = h.shape()[1];
     const Var<T> positions = options.position == nn::Position::sine ? pass.input(waves.view()) : embeddings[drawn](pass).weight;
-    h = reshape(add_bias(reshape(h, {batch, tokens * columns}), reshape(positions, {tokens * columns})), {batch, tokens, columns});
+    h = nn::add_positions(h, positions);
     for (auto& layer : layers) h = layer(h);
     h = ln(h);
     if (options.pooling == Pooling::class_token) return head(first_token(h));
@@ -132,8 +101,8 @@ struct Vit {
     }
     return made;
   }
-  static std::vector<EncoderBlock<Source, T>> make_layers(nn::Init& init, const VitOptions& how) {
-    std::vector<EncoderBlock<Source, T>> made;
+  static std::vector<nn::TransformerBlock<Source, T>> make_layers(nn::Init& init, const VitOptions& how) {
+    std::vector<nn::TransformerBlock<Source, T>> made;
     for (Index l = 0; l < how.depth; ++l) {
       made.emplace_back(init, concat("encoder.layers.encoder_layer_", l), how.columns, how.mlp, AttentionOptions{.heads = how.heads});
     }

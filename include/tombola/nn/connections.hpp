@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tombola/gates/effective.hpp"
@@ -20,6 +21,7 @@ struct Connection {
   Index repeat = 1;  ///< inputs of the weight, or channels of a gate, in a row that belong to one channel: pixels that were flattened
   Index taps = 1;    ///< how many times a matrix has all channels side by side in its columns: pixels that were merged
   Index heads = 0;   ///< attention of so many heads: queries, keys and values, side by side, become its outputs
+  bool table = false;  ///< rows of the weight are inputs, columns outputs: an embedding
 };
 
 /// The connections of a model whose layers follow one another; each call leads from the last group to a new one.
@@ -29,6 +31,10 @@ struct ConnectionChain {
 
   void add(const std::string& name, Index repeat = 1, Index taps = 1) {
     made.push_back({name, group, group + 1, repeat, taps});
+    ++group;
+  }
+  void add_table(const std::string& name) {
+    made.push_back({name, group, group + 1, 1, 1, 0, true});
     ++group;
   }
   void add_attention(Index heads) {
@@ -58,6 +64,15 @@ inline Bits attention_pattern(Index width, Index heads) {
     }
   }
   return open;
+}
+
+/// A mask [rows, columns] as [columns, rows].
+inline Bits transposed(const Bits& mask, Index rows, Index columns) {
+  Bits turned(mask.size());
+  for (Index r = 0; r < rows; ++r) {
+    for (Index c = 0; c < columns; ++c) turned.set(c * rows + r, mask[r * columns + c]);
+  }
+  return turned;
 }
 
 }  // namespace detail
@@ -106,6 +121,10 @@ Index effective_kept(Model& model) {
       made.in = element.shape.last() / connection.taps;
       if (made.diagonal) made.out = made.in *= connection.repeat;
       made.open = element.open;
+      if (connection.table) {
+        std::swap(made.in, made.out);
+        made.open = detail::transposed(element.open, made.in, made.out);
+      }
       counts.back() = element.gated;
     }
     channels[connection.to] = made.out;

@@ -13,15 +13,21 @@
 
 namespace tombola::inline TOMBOLA_ISA::nn {
 
-/// y = second(gelu(first(x))). The layers are called 0 and 3, as in torchvision, whose dropout has the other numbers. No biases.
+/// What the layers of an Mlp are called, behind its own name.
+struct MlpNames {
+  const char* first = ".0";   ///< torchvision, whose dropout has the other numbers; GPT-2: ".c_fc"
+  const char* second = ".3";  ///< GPT-2: ".c_proj"
+};
+
+/// y = second(gelu(first(x))). No biases.
 template <template <class> class Source, class T = float>
 struct Mlp {
   Linear<Source, T> first, second;
   std::vector<UnitGates<T>> units;  ///< on the hidden neurons: one group, or none
 
-  Mlp(Init& init, const std::string& layer, Index width, Index hidden)
-      : first(init, layer + ".0", width, hidden),
-        second(init, layer + ".3", hidden, width) {}
+  Mlp(Init& init, const std::string& layer, Index width, Index hidden, const MlpNames& names = {})
+      : first(init, layer + names.first, width, hidden),
+        second(init, layer + names.second, hidden, width) {}
 
   /// Adds structured gates on the hidden neurons.
   void add_units(Init& init) { units.emplace_back(init, first.name + ".units", first.out); }

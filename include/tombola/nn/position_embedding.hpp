@@ -6,7 +6,8 @@
 #include <cmath>
 #include <cstdint>
 
-#include "tombola/core/tensor.hpp"
+#include "tombola/ops/bias.hpp"
+#include "tombola/ops/reshape.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::nn {
 
@@ -48,6 +49,17 @@ Tensor<T> sine_positions_2d(Index height, Index width, Index columns) {
     }
   }
   return positions;
+}
+
+/// y[n, t] = x[n, t] + positions[t].  x [sequences, length, columns], positions of length * columns elements.
+/// Throws `std::invalid_argument` for others.
+template <class T>
+Var<T> add_positions(const Var<T>& x, const Var<T>& positions) {
+  const Shape shape = x.shape();
+  require(shape.rank() == 3 && positions.shape().size() == shape[1] * shape[2],
+          "add_positions: expected x [sequences, length, columns] and positions [length, columns], got ", shape, " and ", positions.shape());
+  const Index row = shape[1] * shape[2];
+  return reshape(add_bias(reshape(x, {shape[0], row}), reshape(positions, {row})), shape);
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::nn

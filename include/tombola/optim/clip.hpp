@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "tombola/autograd/parameter.hpp"
@@ -14,17 +15,17 @@ namespace tombola::inline TOMBOLA_ISA::optim {
 
 namespace detail {
 
-/// Calls f(gradient) for the explicit gradients of the loss to all of these that have one.
+/// Calls f(name, gradient) for the explicit gradients of the loss to all of these that have one.
 template <class T, class F>
 void for_each_gradient(Context& context, const std::vector<GateParameter<T>*>& gates, const std::vector<Parameter<T>*>& parameters, const F& f) {
   for (GateParameter<T>* gate : gates) {
     gates::make_explicit(context.threads(), *gate);
     if (!gate->has_gradient) continue;
-    f(gate->gradient.view());
-    if (gate->sigma_mode != SigmaMode::fixed) f(gate->sigma_gradient.view());
+    f(gate->name, gate->gradient.view());
+    if (gate->sigma_mode != SigmaMode::fixed) f(gate->name, gate->sigma_gradient.view());
   }
   for (Parameter<T>* parameter : parameters) {
-    if (parameter->has_gradient) f(parameter->gradient.view());
+    if (parameter->has_gradient) f(parameter->name, parameter->gradient.view());
   }
 }
 
@@ -37,20 +38,22 @@ void for_each_gradient(Context& context, const std::vector<GateParameter<T>*>& g
 ///     optim::clip_gradients<float>(context, nn::gates(model), {}, 1);
 ///     adam.step();
 ///
-/// Throws `std::invalid_argument` unless largest > 0, `std::runtime_error` if the norm is not finite.
+/// Throws `std::invalid_argument` unless largest > 0, `std::runtime_error` for a gradient whose norm is not finite.
 /// Source: Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML 2013, algorithm 1.
 template <class T>
 double clip_gradients(Context& context, const std::vector<GateParameter<T>*>& gates, const std::vector<Parameter<T>*>& parameters, double largest) {
   require(largest > 0, "clip_gradients: expected a largest norm above 0, got ", largest);
   double squares = 0;
-  detail::for_each_gradient(context, gates, parameters, [&](View<T> g) {
-    squares += kernels::reduce<T>(context.threads(), context.workspace(), g.size(), [](const auto& v) { return v * v; }, g.data());
+  detail::for_each_gradient(context, gates, parameters, [&](const std::string& name, View<T> g) {
+    const double more =
+        kernels::reduce<T>(context.threads(), context.workspace(), g.size(), [](const auto& v) { return v * v; }, g.data());
+    if (!std::isfinite(more)) throw std::runtime_error(concat("clip_gradients: expected a gradient of finite norm for ", name, ", got ", std::sqrt(more)));
+    squares += more;
   });
   const double norm = std::sqrt(squares);
-  if (!std::isfinite(norm)) throw std::runtime_error(concat("clip_gradients: expected gradients of a finite norm, got ", norm));
   if (norm <= largest) return norm;
   const T factor = static_cast<T>(largest / norm);
-  detail::for_each_gradient(context, gates, parameters, [&](View<T> g) {
+  detail::for_each_gradient(context, gates, parameters, [&](const std::string&, View<T> g) {
     kernels::map(context.threads(), g.size(), [factor](const auto& v) { return v * factor; }, g.data(), static_cast<const T*>(g.data()));
   });
   return norm;
