@@ -1,6 +1,6 @@
 /// \file
 /// Whole training steps: forward, backward, update. Names: step/<what>/<threads>. LeNet-300-100, Conv-6 and ResNet-50 (ImageNet stem, on
-/// images of 32 x 32 like the others) with batches of 128.
+/// images of 32 x 32 like the others) with batches of 128; a vision transformer of 384 columns, depth 6 and patches of 4, batches of 64.
 /// "floor": the time over the step's products at the peak of multiply-adds of the same run.
 #include <benchmark/benchmark.h>
 
@@ -11,6 +11,7 @@
 #include "tombola/models/conv_n.hpp"
 #include "tombola/models/lenet.hpp"
 #include "tombola/models/resnet.hpp"
+#include "tombola/models/vit.hpp"
 #include "tombola/ops/cross_entropy.hpp"
 #include "tombola/optim/adam.hpp"
 #include "tombola/optim/sgd.hpp"
@@ -19,22 +20,21 @@ using namespace tombola;
 
 namespace {
 
-constexpr Index batch = 128;
-
 /// Operations of a step's products: forward, the weights' gradient where there is one, and the inputs' gradient but for the first layer's.
 class Operations {
  public:
-  explicit Operations(bool weight_gradient) : products_(2 + weight_gradient) {}
+  explicit Operations(bool weight_gradient, Index batch = 128) : products_(2 + weight_gradient), batch_(batch) {}
   /// A layer that makes `outputs` numbers an image from `terms` terms each.
   Operations& layer(Index outputs, Index terms) {
     const int products = products_ - (layers_++ == 0);
-    sum_ += products * 2.0 * static_cast<double>(batch * outputs) * static_cast<double>(terms);
+    sum_ += products * 2.0 * static_cast<double>(batch_ * outputs) * static_cast<double>(terms);
     return *this;
   }
   double sum() const { return sum_; }
 
  private:
   int products_, layers_ = 0;
+  Index batch_;
   double sum_ = 0;
 };
 
@@ -83,11 +83,24 @@ double resnet50_operations() {
   return all.layer(10, 2048).sum();
 }
 
+/// Attention's products count once each: those that backward computes again are its own affair.
+double vit_operations(const models::VitOptions& vit, Index batch) {
+  Operations all(true, batch);
+  const Index patches = vit.size * vit.size / (vit.patch * vit.patch), tokens = patches + 1, width = vit.columns;
+  all.layer(patches * width, vit.channels * vit.patch * vit.patch);
+  for (Index block = 0; block < vit.depth; ++block) {
+    all.layer(tokens * 3 * width, width).layer(tokens * tokens * vit.heads, width / vit.heads).layer(tokens * width, tokens);
+    all.layer(tokens * width, width).layer(tokens * 4 * width, width).layer(tokens * width, 4 * width);
+  }
+  return all.layer(vit.outputs, width).sum();
+}
+
 /// The steps of one search on random images.
 template <class Model>
 void run(benchmark::State& state, Model model, const Shape& images, double operations, int threads) {
   Context context(threads);
   const auto gates = nn::gates(model);
+  const Index batch = images[0];
   optim::Adam<float> adam(context, gates, {.rate = 0.001});
   optim::Sgd<float> sgd(context, nn::parameters(model), {.rate = 1e-4});
   auto x = Tensor<float>::uninitialized(images);
@@ -134,7 +147,7 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   const nn::Init init{.seed = 1, .rescale = Rescale::layer};
-  const Shape digits{batch, 784}, pictures{batch, 32, 32, 3};
+  const Shape digits{128, 784}, pictures{128, 32, 32, 3}, fewer{64, 32, 32, 3};
   add("lenet-gated", [=](benchmark::State& state, int threads) {
     run(state, models::LeNet<nn::Gated>(init, {}), digits, lenet_operations(true), threads);
   });
@@ -157,6 +170,13 @@ int main(int argc, char** argv) {
   });
   add("resnet50-dense", [=](benchmark::State& state, int threads) {
     run(state, models::ResNet<nn::Trained>(init, resnet), pictures, resnet50_operations(), threads);
+  });
+  models::VitOptions vit{.columns = 384, .depth = 6, .heads = 6, .position = nn::Position::random, .pooling = models::Pooling::class_token};
+  add("vit-gated", [=](benchmark::State& state, int threads) {
+    run(state, models::Vit<nn::Gated>(init, vit), fewer, vit_operations(vit, 64), threads);
+  });
+  add("vit-dense", [=](benchmark::State& state, int threads) {
+    run(state, models::Vit<nn::Trained>(init, vit), fewer, vit_operations(vit, 64), threads);
   });
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -1,4 +1,4 @@
-"""Gate-training and dense steps in PyTorch, batch 128: the peers of `step/*-gated` and `step/*-dense`.
+"""Gate-training and dense steps in PyTorch: the peers of `step/*-gated` and `step/*-dense`.
 
 Read from standard input by any Python that has PyTorch, so that it may live in another root: python3 - < bench/torch_step.py
 Prints JSON: the version, and the median milliseconds of each network ("lenet-gated"), for each number of threads.
@@ -85,10 +85,46 @@ def resnet50(gated):
     return nn.Sequential(*layers), (3, 32, 32)
 
 
+class Block(nn.Module):
+    def __init__(self, columns, heads, gated):
+        super().__init__()
+        self.heads = heads
+        self.ln_1, self.ln_2 = (nn.LayerNorm(columns, elementwise_affine=False) for _ in range(2))
+        self.qkv, self.out = Linear(columns, 3 * columns, gated), Linear(columns, columns, gated)
+        self.mlp = nn.Sequential(Linear(columns, 4 * columns, gated), nn.GELU(), Linear(4 * columns, columns, gated))
+
+    def forward(self, x):
+        n, length, columns = x.shape
+        q, k, v = self.qkv(self.ln_1(x)).view(n, length, 3, self.heads, columns // self.heads).permute(2, 0, 3, 1, 4)
+        x = x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, length, columns))
+        return x + self.mlp(self.ln_2(x))
+
+
+class Vit(nn.Module):
+    def __init__(self, columns, depth, heads, patch, gated):
+        super().__init__()
+        self.patch = patch
+        self.proj = Linear(3 * patch * patch, columns, gated)
+        self.register_buffer("position", torch.randn(1, (32 // patch) ** 2 + 1, columns))
+        self.register_buffer("token", torch.randn(1, 1, columns))
+        self.blocks = nn.Sequential(*(Block(columns, heads, gated) for _ in range(depth)))
+        self.ln, self.head = nn.LayerNorm(columns, elementwise_affine=False), Linear(columns, 10, gated)
+
+    def forward(self, x):
+        patches = F.unfold(x, self.patch, stride=self.patch).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), self.proj(patches)], 1) + self.position
+        return self.head(self.ln(self.blocks(x))[:, 0])
+
+
+def vit(gated):
+    return Vit(384, 6, 6, 4, gated), (3, 32, 32)
+
+
 def median_step(build, gated, steps, channels_last=False):
     torch.manual_seed(0)
     model, shape = build(gated)
-    x, y = torch.randn(128, *shape), torch.randint(0, 10, (128,))
+    batch = 64 if build is vit else 128
+    x, y = torch.randn(batch, *shape), torch.randint(0, 10, (batch,))
     if channels_last:
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     mus = [module.mu for module in model.modules() if getattr(module, "mu", None) is not None]
@@ -107,11 +143,11 @@ def median_step(build, gated, steps, channels_last=False):
 
 
 result = {"version": torch.__version__, "steps": {}}
-for build, steps in ((lenet, 300), (conv6, 8), (resnet50, 8)):
+for build, steps in ((lenet, 300), (conv6, 8), (resnet50, 8), (vit, 6)):
     for kind in ("gated", "dense"):
         found = result["steps"][f"{build.__name__}-{kind}"] = {}
         for threads in range(1, len(os.sched_getaffinity(0)) + 1):
             torch.set_num_threads(threads)
-            layouts = (False,) if build is lenet else (False, True)  # the better of both
+            layouts = (False,) if build in (lenet, vit) else (False, True)  # the better of both
             found[threads] = min(median_step(build, kind == "gated", steps, layout) for layout in layouts)
 json.dump(result, sys.stdout)

@@ -1,5 +1,6 @@
 /// \file
 /// Finds a strong lottery ticket in a convolutional network or a transformer on CIFAR-10: the weights stay as the seed drew them, only gates are learned.
+#include "support/image_task.hpp"
 #include "support/search_program.hpp"
 
 int main(int argc, char** argv) {
@@ -19,5 +20,7 @@ int main(int argc, char** argv) {
   examples::add_options(app, config);
   examples::add_image_options(app, config);
   CLI11_PARSE(app, argc, argv);
-  return examples::with_clear_errors("cifar10", [&config] { return examples::run_searches(config); });
+  return examples::with_clear_errors("cifar10", [&config] {
+    return examples::run_searches(config, [&config] { return examples::ImageTask(config, examples::find_data(config.data, config.data_set)); });
+  });
 }

@@ -1,5 +1,6 @@
 /// \file
 /// Finds a strong lottery ticket in LeNet-300-100 on MNIST: the weights stay as the seed drew them, only gates are learned.
+#include "support/image_task.hpp"
 #include "support/search_program.hpp"
 
 namespace {
@@ -26,5 +27,7 @@ int main(int argc, char** argv) {
   examples::add_options(app, config);
   examples::add_lenet_options(app, config);
   CLI11_PARSE(app, argc, argv);
-  return examples::with_clear_errors("lenet_mnist", [&config] { return examples::run_searches(config); });
+  return examples::with_clear_errors("lenet_mnist", [&config] {
+    return examples::run_searches(config, [&config] { return examples::ImageTask(config, examples::find_data(config.data, config.data_set)); });
+  });
 }

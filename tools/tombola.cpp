@@ -5,12 +5,14 @@
 
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <new>
 #include <string>
 
-#include "support/data_source.hpp"
 #include "support/evaluate.hpp"
+#include "support/image_task.hpp"
 #include "support/standard_output.hpp"
+#include "support/text_task.hpp"
 
 namespace {
 
@@ -77,21 +79,41 @@ void verify(const std::string& file) {
               static_cast<unsigned long long>(ticket.seed));
 }
 
-void evaluate(const std::string& file, const std::string& folder, int threads) {
+/// The test images that a ticket's network was not searched on, in batches.
+std::unique_ptr<examples::BatchSource> test_images(const ticket::Ticket& ticket, const std::string& file, const data::Images& test,
+                                                   const std::string& folder, const Context& context) {
+  const examples::PropertyReader properties(ticket.properties, file);
+  const std::string image = properties.text("image");
+  if (examples::image_property(test) != image) {
+    throw std::runtime_error(concat(folder, ": expected images of ", image, " (height, width, channels), got ", examples::image_property(test)));
+  }
+  if (test.classes > properties.count("classes")) {
+    throw std::runtime_error(concat(folder, ": expected at most ", properties.count("classes"), " classes, got ", test.classes));
+  }
+  return examples::batch_source<data::Batches<float>>(
+      test, examples::evaluation_options(examples::evaluation_batch(ticket.properties), examples::input_statistics(ticket, file), context));
+}
+
+void evaluate(const std::string& file, const std::string& given, int threads) {
   const ticket::Ticket ticket = ticket::load(file, Index{1} << 28);  // a network of at most some GB
   examples::Network network = examples::ticket_network(ticket, file);
-  const std::string image = examples::PropertyReader(ticket.properties, file).text("image");
-  const std::string data_set = image == "32,32,3" ? "cifar10" : "mnist";
-  const examples::DataSource source = examples::find_data(folder, data_set);
-  const data::Images test = examples::load_images(source.folder, data_set).test;
-  if (examples::image_property(test) != image) {
-    throw std::runtime_error(concat(source.folder, ": expected images of ", image, " (height, width, channels), got ", examples::image_property(test)));
-  }
+  const examples::PropertyReader properties(ticket.properties, file);
   Context context(threads);
-  examples::Evaluation batches(
-      test, examples::evaluation_options(examples::evaluation_batch(ticket.properties), examples::input_statistics(ticket, file), context));
-  const double accuracy = examples::accuracy(context, network, batches, Reading::binary);
-  std::printf("%s\n", nlohmann::ordered_json{{"data", source.folder}, {"images", test.count()}, {"accuracy", accuracy}}.dump().c_str());
+  nlohmann::ordered_json result;
+  if (properties.text("network") == "gpt") {
+    const std::string path = examples::find_text(given);
+    const examples::TextParts parts(path, data::read_text(path), examples::alphabet_of(properties), properties.count("length"));
+    const auto batches = parts.in_order(examples::Part::test, examples::evaluation_batch(ticket.properties));
+    const examples::Score score = examples::score(context, network, *batches, Reading::binary);
+    result = {{"data", path}, {"characters", score.labels}, {"bits_per_character", score.bits}, {"accuracy", score.accuracy}};
+  } else {
+    const std::string data_set = properties.text("image") == "32,32,3" ? "cifar10" : "mnist";
+    const examples::DataSource source = examples::find_data(given, data_set);
+    const data::Images test = examples::load_images(source.folder, data_set).test;
+    const auto batches = test_images(ticket, file, test, source.folder, context);
+    result = {{"data", source.folder}, {"images", test.count()}, {"accuracy", examples::score(context, network, *batches, Reading::binary).accuracy}};
+  }
+  std::printf("%s\n", result.dump().c_str());
 }
 
 }  // namespace
@@ -99,21 +121,21 @@ void evaluate(const std::string& file, const std::string& folder, int threads) {
 int main(int argc, char** argv) {
   CLI::App app("What a ticket (.tombola) holds, whether it is intact, and how well its network does.", "tombola");
   app.require_subcommand(1);
-  std::string file, folder;
+  std::string file, data;
   bool as_json = false;
   int threads = available_threads();
   auto* inspect_command = app.add_subcommand("inspect", "print seed, layers, properties and sizes");
   auto* verify_command = app.add_subcommand("verify", "status 0 only for an intact ticket whose weights regenerate from its seed");
-  auto* eval_command = app.add_subcommand("eval", "accuracy of the ticket's network on the test images");
+  auto* eval_command = app.add_subcommand("eval", "how well the ticket's network does on the test set");
   for (auto* command : {inspect_command, verify_command, eval_command}) command->add_option("FILE", file, "a ticket")->required();
   inspect_command->add_flag("--json", as_json, "for programs");
-  eval_command->add_option("--data", folder, "folder with CIFAR-10 or a data set in MNIST's format; default as for cifar10 and lenet_mnist");
+  eval_command->add_option("--data", data, "folder with CIFAR-10 or a data set in MNIST's format, or a text file, whose last tenth it is; default as for the searches");
   eval_command->add_option("--threads", threads, "processors to use")->check(CLI::Range(1, 1024))->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
     if (*inspect_command) inspect(file, as_json);
     if (*verify_command) verify(file);
-    if (*eval_command) evaluate(file, folder, threads);
+    if (*eval_command) evaluate(file, data, threads);
     examples::check_standard_output();
     return 0;
   } catch (const std::bad_alloc&) {

@@ -37,6 +37,7 @@ struct Config {
   double width = 1;
   Index patch = 0, depth = 0, window = 4;  // 0: the network's own
   std::string pooling = "mean", position = "sine";
+  Index length = 128, columns = 128, heads = 4;
   Index validation = 5000, validate_every = 1, moments = 5000;
   std::vector<Index> hidden{300, 100};
   std::string activation = "relu", init = "signed_constant", rescale = "layer";
@@ -100,10 +101,9 @@ struct Config {
     made.rescale = parse_name<Rescale>("--rescale", rescale_names, rescale);
     return made;
   }
-  /// What the network of this configuration is, for images of these extents ("28,28,1"), and what its ticket says of it.
-  Properties properties(const std::string& image, int classes, const tombola::data::Statistics& input) const {
-    Properties made{{"network", network},        {"image", image},          {"classes", std::to_string(classes)}, {"rescale", rescale},
-                    {"input.mean", exact(input.mean)}, {"input.std", exact(input.deviation)}};
+  /// What the network of this configuration is, but for what the data say.
+  Properties properties() const {
+    Properties made{{"network", network}, {"rescale", rescale}};
     if (scale > 0) made["scale"] = exact(scale);
     if (structured()) made["structure"] = structure;
     if (structured() && cost_in_weights) made["cost"] = "weights";
@@ -122,12 +122,18 @@ struct Config {
       made["position"] = position;
       if (depth > 0) made["depth"] = std::to_string(depth);
     }
+    if (is_gpt()) {
+      for (const auto& [name, value] : {std::pair{"length", length}, {"columns", columns}, {"depth", depth}, {"heads", heads}}) {
+        made[name] = std::to_string(value);
+      }
+    }
     return made;
   }
   bool is_vit() const { return network.starts_with("vit"); }
   bool is_swin() const { return network.starts_with("swin"); }
   bool has_stem() const { return network.find("resnet") != std::string::npos && network != "fast_resnet"; }
-  bool has_activation() const { return network.find("resnet") == std::string::npos && !is_vit() && !is_swin(); }
+  bool is_gpt() const { return network == "gpt"; }
+  bool has_activation() const { return network.find("resnet") == std::string::npos && !is_vit() && !is_swin() && !is_gpt(); }
   Index patch_or_default() const { return patch > 0 ? patch : network == "swin" ? 2 : 4; }
   Weights weight_source() const {
     switch (mode_value()) {
@@ -147,38 +153,46 @@ struct Config {
     nlohmann::ordered_json json{{"network", network},
                                 {"mode", mode},
                                 {"epochs", epochs},
-                                {"batch", batch},
-                                {"shift", shift},
-                                {"reflect", reflect},
-                                {"flip", flip},
-                                {"cutout", cutout},
-                                {"validation", validation},
-                                {"validate_every", validate_every},
-                                {"moments", moments},
-                                {"init", init},
-                                {"scale", scale},
-                                {"rescale", rescale},
-                                {"gates", gates},
-                                {"structure", structure},
-                                {"cost_in_weights", cost_in_weights},
-                                {"penalty", penalty},
-                                {"lambda_mean", lambda},
-                                {"ramp", ramp},
-                                {"target_sparsity", target_sparsity},
-                                {"sigma", sigma_or_default()},
-                                {"sigma_end", sigma_end},
-                                {"sigma_mode", sigma_mode},
-                                {"sigma_penalty", sigma_penalty},
-                                {"start", start_or_default()},
-                                {"bounds", bounds},
-                                {"low", range().low},
-                                {"high", range().high},
-                                {"rate", rate},
-                                {"warmup", warmup},
-                                {"clip", clip},
-                                {"smoothing", smoothing},
-                                {"weight_rate", weight_rate},
-                                {"weight_decay", weight_decay}};
+                                {"batch", batch}};
+    if (is_gpt()) {
+      json["validate_every"] = validate_every;
+    } else {
+      json.update({{"shift", shift},
+                   {"reflect", reflect},
+                   {"flip", flip},
+                   {"cutout", cutout},
+                   {"validation", validation},
+                   {"validate_every", validate_every},
+                   {"moments", moments}});
+    }
+    json.update({{"init", init},
+                 {"scale", scale},
+                 {"rescale", rescale},
+                 {"gates", gates},
+                 {"structure", structure},
+                 {"cost_in_weights", cost_in_weights},
+                 {"penalty", penalty},
+                 {"lambda_mean", lambda},
+                 {"ramp", ramp},
+                 {"target_sparsity", target_sparsity},
+                 {"sigma", sigma_or_default()},
+                 {"sigma_end", sigma_end},
+                 {"sigma_mode", sigma_mode},
+                 {"sigma_penalty", sigma_penalty},
+                 {"start", start_or_default()},
+                 {"bounds", bounds},
+                 {"low", range().low},
+                 {"high", range().high},
+                 {"rate", rate},
+                 {"warmup", warmup},
+                 {"clip", clip},
+                 {"smoothing", smoothing},
+                 {"weight_rate", weight_rate},
+                                {"weight_decay", weight_decay}});
+    if (is_gpt()) {
+      json.update({{"length", length}, {"columns", columns}, {"depth", depth}, {"heads", heads}});
+      return json;
+    }
     if (network == "lenet") {
       json["hidden"] = hidden;
     } else {
@@ -215,16 +229,10 @@ inline void add_options(CLI::App& app, Config& c) {
   app.get_formatter()->column_width(36);
   app.option_defaults()->always_capture_default();
 
-  app.add_option("--validation", c.validation, "training images, the last ones, kept for validation (0: none)")
-      ->check(CLI::Range(Index{0}, Index{1} << 31))
-      ->group("Data");
   app.add_option("--validate-every", c.validate_every, "epochs between validations; the last one is always validated")
       ->check(CLI::Range(Index{1}, Index{1000000}))
       ->group("Data");
-  app.add_option("--shift", c.shift, "move training images by up to this many pixels in each direction, anew in every epoch")
-      ->check(CLI::Range(Index{0}, Index{8}))
-      ->group("Data");
-  app.add_option("--batch", c.batch, "images in a mini-batch")
+  app.add_option("--batch", c.batch, "images, or sequences, in a mini-batch")
       ->check(CLI::Range(Index{1}, Index{1} << 20))
       ->group("Data");
 
@@ -285,7 +293,7 @@ inline void add_options(CLI::App& app, Config& c) {
       ->check(within(0.0, 0.9999))
       ->group("Sparsity");
 
-  app.add_option("--epochs", c.epochs, "passes over the training images")
+  app.add_option("--epochs", c.epochs, "passes over the training data")
       ->check(CLI::Range(1, 1000000))
       ->group("Search");
   app.add_option("--seed", c.seed, "of the weights, the noise and the order")->group("Search");
@@ -324,8 +332,19 @@ inline CLI::Option* add_activation(CLI::App& app, Config& c) {
   return app.add_option("--activation", c.activation, "between the layers")->check(one_of(tombola::nn::activation_names))->group("Network");
 }
 
+/// Declares what all searches on images have besides.
+inline void add_image_data_options(CLI::App& app, Config& c) {
+  app.add_option("--validation", c.validation, "training images, the last ones, kept for validation (0: none)")
+      ->check(CLI::Range(Index{0}, Index{1} << 31))
+      ->group("Data");
+  app.add_option("--shift", c.shift, "move training images by up to this many pixels in each direction, anew in every epoch")
+      ->check(CLI::Range(Index{0}, Index{8}))
+      ->group("Data");
+}
+
 /// Declares what searches in fully connected networks on MNIST have besides.
 inline void add_lenet_options(CLI::App& app, Config& c) {
+  add_image_data_options(app, c);
   app.add_option("--data", c.data,
                  "folder with a data set in MNIST's format (raw or .gz); default: $TOMBOLA_DATA/mnist, else the user's "
                  "cache that "
@@ -350,6 +369,7 @@ inline void add_lenet_options(CLI::App& app, Config& c) {
 
 /// Declares what searches in networks for CIFAR-10 have besides.
 inline void add_image_options(CLI::App& app, Config& c) {
+  add_image_data_options(app, c);
   app.add_option("--data", c.data,
                  "folder with CIFAR-10's binary version (raw or .gz), or a data set in MNIST's format; default: $TOMBOLA_DATA/cifar10, else the "
                  "user's cache that tools/fetch-data cifar10 fills")
@@ -378,6 +398,15 @@ inline void add_image_options(CLI::App& app, Config& c) {
       ->group("Network");
   app.add_option("--position", c.position, "what a vit's tokens get added: waves, or what the seed drew")->check(one_of(position_names))->group("Network");
   add_activation(app, c)->description("between the layers of conv2 to conv8 and shallow_cnn; other networks have ReLU, transformers GELU");
+}
+
+/// Declares what searches in transformers on text have besides.
+inline void add_text_options(CLI::App& app, Config& c) {
+  app.add_option("--data", c.data, "a text file; default: $TOMBOLA_DATA/text/tinyshakespeare.txt")->group("Data")->default_str("");
+  app.add_option("--length", c.length, "context: characters (bytes) in a sequence")->check(CLI::Range(Index{1}, Index{1} << 16))->group("Data");
+  app.add_option("--columns", c.columns, "width of the embedding, and of all blocks")->check(CLI::Range(Index{2}, Index{1} << 16))->group("Network");
+  app.add_option("--depth", c.depth, "blocks")->check(CLI::Range(Index{1}, Index{1000}))->group("Network");
+  app.add_option("--heads", c.heads, "of attention, in each block")->check(CLI::Range(Index{1}, Index{1} << 16))->group("Network");
 }
 
 }  // namespace examples

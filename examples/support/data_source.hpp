@@ -3,12 +3,12 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
 #include <string>
 #include <system_error>
 
+#include "support/environment.hpp"
 #include "support/networks.hpp"
 #include "tombola/data/cifar.hpp"
 #include "tombola/data/mnist.hpp"
@@ -36,10 +36,6 @@ inline std::string format_of(const std::string& folder, const std::string& prefe
 /// `name`: mnist or cifar10. Throws `std::runtime_error` if there is none.
 inline DataSource find_data(const std::string& given, const std::string& name) {
   if (!given.empty()) return {given};
-  const auto environment = [](const char* variable) -> std::string {
-    const char* value = std::getenv(variable);
-    return value == nullptr ? "" : value;
-  };
   const auto is_there = [&name](const std::string& folder) {
     std::error_code ignored;
     return name == "mnist" ? std::filesystem::is_directory(folder, ignored) : format_of(folder, name) == name;

@@ -1,38 +1,39 @@
 /// \file
-/// Accuracies of a network under the readings of its gates, and the controls that show what a mask is worth.
+/// How well a network does under the readings of its gates, and the controls that show what a mask is worth.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <memory>
+#include <numbers>
 #include <string>
 #include <vector>
 
-#include "support/networks.hpp"
+#include "support/task.hpp"
 
 namespace examples {
 
-/// The images of a run, and what they are normalised by: mean and deviation of all training images.
-struct Data {
-  data::Images train, validation, test;
-  data::Statistics statistics;
+/// What a network does on a part of the data.
+struct Score {
+  double accuracy = 0;  ///< the share of labels at which the largest logit stands
+  double bits = 0;      ///< mean of -log2 of what softmax gives them
+  Index labels = 0;     ///< how many there were
 };
 
-/// A data set cut into batches in a fixed order.
-using Evaluation = data::Batches<float>;
-
-inline data::BatchOptions evaluation_options(Index batch, const data::Statistics& statistics, const Context& context) {
-  return {.size = batch, .shuffle = false, .statistics = statistics, .threads = &context.threads()};
-}
-
-/// The share of images whose largest logit stands at the label; normalisation by the running moments.
-inline double accuracy(Context& context, Network& network, Evaluation& batches, Reading reading) {
+/// With normalisation by the running moments.
+inline Score score(Context& context, Network& network, BatchSource& batches, Reading reading) {
   Index correct = 0, seen = 0;
-  for (const auto batch : batches.epoch(0)) {
+  double nats = 0;
+  for (Index b = 0; b < batches.count(); ++b) {
+    const data::Batch<float> batch = batches.get(0, b);
     Inference<float> pass(context, {.gates = reading});
-    correct += count_correct(network(pass.input(batch.x)).value(), batch.labels);
+    const Var<float> logits = network(pass.input(batch.x));
+    correct += count_correct(logits.value(), batch.labels);
+    nats += static_cast<double>(cross_entropy(logits, batch.labels).item()) * static_cast<double>(batch.size());
     seen += batch.size();
   }
-  return seen == 0 ? 0.0 : static_cast<double>(correct) / static_cast<double>(seen);
+  const auto labels = static_cast<double>(seen);
+  return {static_cast<double>(correct) / labels, nats / labels / std::numbers::ln2, seen};
 }
 
 inline bool normalises(Network& network) {
@@ -44,13 +45,13 @@ inline bool normalises(Network& network) {
 /// Measures networks: each reading of the gates, and each mask, has moments of its own, taken from the first training images as they are.
 class Examiner {
  public:
-  /// Borrows all of them. `moments`: how many training images the moments are taken from, rounded up to whole batches.
-  Examiner(Context& context, const Data& data, Index batch, Index moments)
+  /// Borrows the context and the task. `moments`: how many training images the moments are taken from, rounded up to whole batches.
+  Examiner(Context& context, const Task& task, Index batch, Index moments)
       : context_(context),
-        train_(data.train, evaluation_options(batch, data.statistics, context)),
-        validation_(data.validation, evaluation_options(batch, data.statistics, context)),
-        test_(data.test, evaluation_options(batch, data.statistics, context)),
-        moment_batches_(std::min(train_.count(), (moments + batch - 1) / batch)) {}
+        train_(task.in_order(Part::train, batch, context)),
+        validation_(task.in_order(Part::validation, batch, context)),
+        test_(task.in_order(Part::test, batch, context)),
+        moment_batches_(std::min(train_->count(), (moments + batch - 1) / batch)) {}
 
   /// Running moments of normalisation become those under this reading, rounded as a ticket keeps them.
   void settle(Network& network, Reading reading) {
@@ -58,18 +59,23 @@ class Examiner {
     nn::restart_moments(network, [&] {
       for (Index b = 0; b < moment_batches_; ++b) {
         Inference<float> pass(context_, {.gates = reading, .normalisation = Normalisation::collect});
-        network(pass.input(train_.get(0, b).x));
+        network(pass.input(train_->get(0, b).x));
       }
     });
     ticket::round_moments(network);
   }
-  /// Of a settled network.
-  double validation(Network& network, Reading reading) { return accuracy(context_, network, validation_, reading); }
-  double test(Network& network, Reading reading) { return accuracy(context_, network, test_, reading); }
+  bool validates() const noexcept { return validation_ != nullptr; }
+  /// Of a settled network; zero for an empty part.
+  Score validation(Network& network, Reading reading) { return measure(validation_, network, reading); }
+  Score test(Network& network, Reading reading) { return measure(test_, network, reading); }
 
  private:
+  Score measure(const std::unique_ptr<BatchSource>& part, Network& network, Reading reading) {
+    return part ? score(context_, network, *part, reading) : Score{};
+  }
+
   Context& context_;
-  Evaluation train_, validation_, test_;
+  std::unique_ptr<BatchSource> train_, validation_, test_;
   Index moment_batches_;
 };
 
@@ -96,9 +102,9 @@ inline void copy_weights(Network& from, Network& to) {
   nn::for_each_of<Parameter<float>>(to, [&](auto& trained) { trained.value = Tensor<float>::copy_of(*next++); });
 }
 
-/// Test accuracies that a ticket has to differ from: the mask shuffled within each layer, the same mask on other weights, no mask.
+/// What a ticket has to differ from on the test set: the mask shuffled within each layer, the same mask on other weights, no mask.
 struct Controls {
-  double shuffled_mask = 0, reseeded_weights = 0, unmasked = 0;
+  Score shuffled_mask, reseeded_weights, unmasked;
 };
 
 /// Of a network with its own weights (as drawn, loaded or trained) and its masks, moments taken anew for each; `build(seed)` makes one

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "support/image_task.hpp"
 #include "support/search_program.hpp"
 
 namespace examples {
@@ -39,14 +40,13 @@ struct Outcome {
 /// interrupted.
 inline std::optional<std::vector<Outcome>> run_experiment(const std::string& out, std::vector<Variation> variations,
                                                           const DataSource& source) {
-  const Data data = load_data(variations.at(0).config, source);
-  mention_subset(variations.at(0).config, source, data);
-  const Json description = describe(data, source);
+  const ImageTask task(variations.at(0).config, source);
+  const Json description = task.describe();
   std::vector<Outcome> outcomes;
   for (Variation& variation : variations) {
     variation.config.out = out + "/" + variation.name;
     const RunFolder folder(variation.config.out);
-    auto summary = run_replicates(variation.config, data, description, variation.name + "  ");
+    auto summary = run_replicates(variation.config, task, description, variation.name + "  ");
     if (!summary) return std::nullopt;
     outcomes.push_back({std::move(variation), std::move(*summary)});
   }

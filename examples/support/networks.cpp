@@ -101,6 +101,16 @@ Network make(const PropertyReader& properties, const nn::Init& init) {
   if (!unit_gates && structure != "weights") properties.refuse("structure", "weights, units or units+inputs");
   if (name == "lenet") return make_lenet<Source>(properties, init, unit_gates, input_gates);
   if (input_gates) properties.refuse("structure", "weights or units for this network");
+  if (name == "gpt") {
+    const Index length = properties.count("length"), columns = properties.count("columns");
+    if (length > 1 << 16 || length * columns > 1 << 26) properties.refuse("length", "at most 2^16, and 2^26 with the columns");
+    return Network(models::Gpt<Source>(init, {.vocabulary = static_cast<Index>(alphabet_of(properties).size()),
+                                              .length = length,
+                                              .columns = columns,
+                                              .depth = properties.count("depth"),
+                                              .heads = properties.count("heads"),
+                                              .unit_gates = unit_gates}));
+  }
   const auto completed = [&](auto options) { return complete(properties, unit_gates, options); };
   for (const int depth : {2, 4, 6, 8}) {
     if (name == concat("conv", depth)) return Network(models::ConvN<Source>(init, completed(models::ConvNOptions{.depth = depth})));
@@ -218,7 +228,35 @@ data::Statistics input_statistics(const ticket::Ticket& ticket, const std::strin
   return statistics;
 }
 
-Index evaluation_batch(const Properties& properties) { return properties.at("network") == "lenet" ? 1000 : 200; }
+std::string alphabet_property(const std::string& bytes) {
+  constexpr const char* digits = "0123456789abcdef";
+  std::string text;
+  for (const char c : bytes) {
+    text.push_back(digits[static_cast<unsigned char>(c) >> 4]);
+    text.push_back(digits[static_cast<unsigned char>(c) & 15]);
+  }
+  return text;
+}
+
+std::string alphabet_of(const PropertyReader& properties) {
+  const std::string& text = properties.text("alphabet");
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
+    unsigned byte = 0;
+    const char *first = text.data() + i, *last = first + 2;
+    const auto [end, failure] = std::from_chars(first, last, byte, 16);
+    const bool ascends = bytes.empty() || byte > static_cast<unsigned char>(bytes.back());
+    if (failure != std::errc{} || end != last || !ascends) break;
+    bytes.push_back(static_cast<char>(byte));
+  }
+  if (bytes.empty() || 2 * bytes.size() != text.size()) properties.refuse("alphabet", "ascending bytes of two hexadecimal digits each");
+  return bytes;
+}
+
+Index evaluation_batch(const Properties& properties) {
+  const std::string& network = properties.at("network");
+  return network == "lenet" ? 1000 : network == "gpt" ? 50 : 200;
+}
 
 void load_frozen_weights(Network& network, const std::string& path) {
   nn::NamedWeights weights = nn::load_weights(path);
@@ -267,7 +305,7 @@ nn::NamedWeights effective_weights(Context& context, Network& network, Rescale r
     if (skipped.contains(connection.to)) {
       named.emplace(connection.name, std::move(factors));
     } else {
-      of_channels[connection.to].assign(factors.begin(), factors.end());
+      for (const float factor : factors) of_channels[connection.to].insert(of_channels[connection.to].end(), connection.repeat, factor);
     }
   }
   for (const auto& connection : connections) {

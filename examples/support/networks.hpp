@@ -71,7 +71,11 @@ Network ticket_network(const ticket::Ticket& ticket, const std::string& path);
 /// What a ticket's input pixels are normalised by.
 data::Statistics input_statistics(const ticket::Ticket& ticket, const std::string& path);
 
-/// Images in a batch of an evaluation: part of what the last bit of a result stands on, so the same for all programs.
+/// The bytes of a text as hexadecimal digits, two each: the property `alphabet`. And back: throws `std::runtime_error` unless they ascend.
+std::string alphabet_property(const std::string& bytes);
+std::string alphabet_of(const PropertyReader& properties);
+
+/// Images, or sequences, in a batch of an evaluation: part of what the last bit of a result stands on, so the same for all programs.
 Index evaluation_batch(const Properties& properties);
 
 /// Replaces the drawn weights of a network by those in a file. Throws `std::runtime_error` if one is missing or of another shape, or if the

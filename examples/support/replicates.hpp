@@ -29,12 +29,13 @@ inline Json summarise(const std::vector<Json>& summaries) {
   for (const Json& summary : summaries) seeds.push_back(summary.at("seed"));
   Json json{{"config", summaries[0].at("config")}, {"data", summaries[0].at("data")}, {"seeds", seeds}};
   std::vector<std::string> paths{"/gates/sparsity", "/gates/effective_sparsity", "/gates/kept", "/gates/fractional"};
-  for (const char* split : {"validation", "test"}) {
-    for (const char* reading : {"relaxed", "above_zero", "binary"})
-      paths.push_back(concat("/accuracy/", split, "/", reading));
+  for (const char* measure : {"/accuracy/", "/bits_per_character/"}) {
+    for (const char* split : {"validation/", "test/"}) {
+      for (const char* reading : {"relaxed", "above_zero", "binary"}) paths.push_back(concat(measure, split, reading));
+    }
+    for (const char* control : {"shuffled_mask", "reseeded_weights", "unmasked"}) paths.push_back(concat(measure, "control/", control));
   }
-  for (const char* control : {"shuffled_mask", "reseeded_weights", "unmasked"})
-    paths.push_back(concat("/accuracy/control/", control));
+  for (const char* counting : {"unigram", "bigram", "trigram"}) paths.push_back(concat("/bits_per_character/baselines/", counting));
   for (const char* figure : {"bytes", "bits_per_weight"}) paths.push_back(concat("/ticket/", figure));
   paths.push_back("/seconds/search");
   for (const std::string& path : paths) {
@@ -46,10 +47,9 @@ inline Json summarise(const std::vector<Json>& summaries) {
 
 /// Runs the seeds `seed` to `seed + replicates - 1`: one into the folder itself, which the caller holds as a `RunFolder`, several into
 /// folders `seed-N` with a summary beside them. Nothing if a run was interrupted.
-inline std::optional<Json> run_replicates(const Config& config, const Data& data, const Json& description,
-                                          const std::string& label = "") {
+inline std::optional<Json> run_replicates(const Config& config, const Task& task, const Json& description, const std::string& label = "") {
   if (config.replicates == 1) {
-    Json json = run_one(config, data, description, config.out, label);
+    Json json = run_one(config, task, description, config.out, label);
     return json.empty() ? std::nullopt : std::optional(std::move(json));
   }
   std::vector<Json> summaries;
@@ -58,7 +58,7 @@ inline std::optional<Json> run_replicates(const Config& config, const Data& data
     one.seed = config.seed + static_cast<std::uint64_t>(i);
     const std::string name = concat("seed-", one.seed), path = config.out + "/" + name;
     const RunFolder folder(path);
-    summaries.push_back(run_one(one, data, description, path, concat(label, name, "  ")));
+    summaries.push_back(run_one(one, task, description, path, concat(label, name, "  ")));
     if (summaries.back().empty()) return std::nullopt;
   }
   Json json = summarise(summaries);

@@ -13,46 +13,11 @@
 #include <string>
 #include <vector>
 
-#include "support/data_source.hpp"
 #include "support/figures.hpp"
 #include "support/progress.hpp"
 #include "support/search.hpp"
 
 namespace examples {
-
-using Json = nlohmann::ordered_json;
-
-/// Loads the data that the options name, keeps the last images for validation. Throws `std::runtime_error` for bad files.
-inline Data load_data(const Config& config, const DataSource& source) {
-  data::TrainAndTest sets = load_images(source.folder, config.data_set);
-  if (config.validation >= sets.train.count()) {
-    throw std::runtime_error(concat(source.folder, ": expected more than ", config.validation,
-                                    " training images (--validation), got ", sets.train.count()));
-  }
-  data::TrainAndValidation parts = data::split(sets.train, config.validation);
-  data::Statistics statistics = data::mean_and_deviation(parts.train);
-  return {std::move(parts.train), std::move(parts.validation), std::move(sets.test), std::move(statistics)};
-}
-
-/// Says on standard error that a run uses the subset of the repository, unless it is quiet.
-inline void mention_subset(const Config& config, const DataSource& source, const Data& data) {
-  if (!source.is_subset || config.quiet) return;
-  std::fprintf(stderr, "no full MNIST found (--data, $TOMBOLA_DATA, tools/fetch-data): using the subset of %td + %td images in %s\n",
-               data.train.count() + data.validation.count(), data.test.count(), source.folder.c_str());
-}
-
-/// What of the data a result depends on.
-inline Json describe(const Data& data, const DataSource& source) {
-  Crc64 crc;
-  for (const data::Images* images : {&data.train, &data.validation, &data.test}) {
-    crc.update({images->pixels.data(), static_cast<std::size_t>(images->pixels.size())});
-    crc.update({images->labels.data(), static_cast<std::size_t>(images->labels.size())});
-  }
-  return {{"train", data.train.count()},  {"validation", data.validation.count()},
-          {"test", data.test.count()},    {"classes", data.train.classes},
-          {"subset", source.is_subset},   {"crc64", concat(std::hex, crc.value())},
-          {"mean", data.statistics.mean}, {"deviation", data.statistics.deviation}};
-}
 
 inline std::string history_csv(const std::vector<EpochRecord>& history) {
   const auto measured = [](double share) {
@@ -137,19 +102,29 @@ class Summary {
     }
     return rows;
   }
-  /// Reads the test set: once for each reading, and for each control. Leaves the network settled under the reading `binary`.
-  Json accuracy(const std::function<Network(std::uint64_t)>& build) {
-    Json validation, test;
+  /// Adds `accuracy`, and bits per label where the task reports them. Reads the test set: once for each reading, and for each control. Leaves the network
+  /// settled under the reading `binary`.
+  void add_scores(Json& json, const Task& task, const std::function<Network(std::uint64_t)>& build) {
+    Json accuracy, bits;
+    const auto add = [&](const char* group, const char* name, const Score& score) {
+      accuracy[group][name] = score.accuracy;
+      bits[group][name] = score.bits;
+    };
     for (const auto& [name, reading] : {std::pair{"relaxed", Reading::relaxed}, {"above_zero", Reading::above_zero}, {"binary", Reading::binary}}) {
       examiner_.settle(network_, reading);
-      validation[name] = examiner_.validation(network_, reading);
-      test[name] = examiner_.test(network_, reading);
+      add("validation", name, examiner_.validation(network_, reading));
+      add("test", name, examiner_.test(network_, reading));
     }
-    Json json{{"validation", validation}, {"test", test}};
-    if (nn::gates(network_).empty()) return json;
-    const Controls c = controls(examiner_, network_, build, config_.seed);
-    json["control"] = {{"shuffled_mask", c.shuffled_mask}, {"reseeded_weights", c.reseeded_weights}, {"unmasked", c.unmasked}};
-    return json;
+    if (!nn::gates(network_).empty()) {
+      const Controls c = controls(examiner_, network_, build, config_.seed);
+      add("control", "shuffled_mask", c.shuffled_mask);
+      add("control", "reseeded_weights", c.reseeded_weights);
+      add("control", "unmasked", c.unmasked);
+    }
+    json["accuracy"] = std::move(accuracy);
+    if (task.bits().empty()) return;
+    bits["baselines"] = task.baselines();
+    json[task.bits()] = std::move(bits);
   }
 
  private:
@@ -247,9 +222,9 @@ inline void describe_result(const std::string& path, bool strong, Json& json) {
 }
 
 /// One search, and all its files into the folder, which the caller holds as a `RunFolder`; an empty summary if it was interrupted.
-inline Json run_one(const Config& config, const Data& data, const Json& description, const std::string& folder, const std::string& name) {
+inline Json run_one(const Config& config, const Task& task, const Json& description, const std::string& folder, const std::string& name) {
   Context context(config.threads);
-  const Properties properties = config.properties(image_property(data.train), data.train.classes, data.statistics);
+  const Properties properties = task.properties(config);
   const auto build = [&](std::uint64_t seed) {
     nn::Init init = config.make_init();
     init.seed = seed;
@@ -261,8 +236,8 @@ inline Json run_one(const Config& config, const Data& data, const Json& descript
   Json what{{"config", config.to_json()}, {"seed", config.seed}, {"data", description}};
   if (config.mode_value() == Mode::frozen_trained) what["weights"] = take_weights(config, network, result);
   const std::string identity = what.dump();
-  Examiner examiner(context, data, evaluation_batch(properties), config.moments);
-  Search search(config, data, context, network, examiner, checkpoint);
+  Examiner examiner(context, task, evaluation_batch(properties), config.moments);
+  Search search(config, task, context, network, examiner, checkpoint);
   const bool resumes = config.resume && std::filesystem::exists(checkpoint);
   if (resumes) search.resume(identity);
   Console console(config, name, search.steps(), search.state().step);
@@ -295,11 +270,11 @@ inline Json run_one(const Config& config, const Data& data, const Json& descript
             {"steps", search.steps()},
             {"seconds", {{"search", search.seconds()}}},
             {"gates", summary.gates()},
-            {"layers", summary.layers()},
-            {"accuracy", summary.accuracy(build)}};
-  if (search.seconds() > 0) json["images_per_second"] = static_cast<double>(search.images()) / search.seconds();
+            {"layers", summary.layers()}};
+  summary.add_scores(json, task, build);
+  if (search.seconds() > 0) json[task.unit() + "_per_second"] = static_cast<double>(search.labels()) / search.seconds();
   describe_result(result, strong, json);
-  write_figures(folder, concat(config.network, " on ", data.train.count() + data.validation.count(), " images, seed ", config.seed),
+  write_figures(folder, concat(config.network, " on ", task.title(), ", seed ", config.seed),
                 search.state().history, network);
   write_file(folder + "/summary.json", json.dump(2) + "\n");
   return json;

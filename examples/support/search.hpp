@@ -7,7 +7,9 @@
 #include <cmath>
 #include <csignal>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -34,10 +36,10 @@ struct SearchReport {
   std::function<void()> checkpoint;  ///< called after each, the network settled; writes what goes with it, such as the ticket so far
 };
 
-/// One search over a network. Network, data and examiner outlive it.
+/// One search over a network. Network, task and examiner outlive it.
 class Search {
  public:
-  Search(const Config& config, const Data& data, Context& context, Network& network, Examiner& examiner, std::string checkpoint_path)
+  Search(const Config& config, const Task& task, Context& context, Network& network, Examiner& examiner, std::string checkpoint_path)
       : config_(config),
         context_(context),
         network_(network),
@@ -47,29 +49,19 @@ class Search {
         parameters_(nn::parameters(network)),
         adam_(context, gates_, {.rate = config.rate}),
         sgd_(context, parameters_, {.rate = config.weight_rate, .weight_decay = config.weight_decay}),
-        train_options_{.size = config.batch,
-                       .seed = config.seed,
-                       .shift = config.shift,
-                       .reflect = config.reflect,
-                       .flip = parse_name<data::Flip>("--flip", flip_names, config.flip),
-                       .cutout = config.cutout,
-                       .statistics = data.statistics,
-                       .threads = &context.threads()},
-        train_(data.train, train_options_),
-        validates_(data.validation.count() > 0),
+        train_(task.training(config, context)),
         penalty_(parse_name<Penalty>("--penalty", penalty_names, config.penalty)) {
-    if (config.network != "lenet") ahead_.emplace(data.train, train_options_);
     for (const auto* gate : gates_) gate_count_ += gate->size();
     if (config.target_sparsity > 0 && gate_count_ > 0) controller_.emplace(config.target_sparsity);
   }
 
   std::uint64_t steps() const noexcept {
-    return static_cast<std::uint64_t>(config_.epochs) * static_cast<std::uint64_t>(train_.count());
+    return static_cast<std::uint64_t>(config_.epochs) * static_cast<std::uint64_t>(train_->count());
   }
   const SearchState& state() const noexcept { return state_; }
-  /// Of the last stretch after a resume, as the images of its steps.
+  /// Of the last stretch after a resume, as the labels of its steps.
   double seconds() const noexcept { return seconds_; }
-  std::uint64_t images() const noexcept { return images_; }
+  std::uint64_t labels() const noexcept { return labels_; }
 
   /// Goes on from the checkpoint. Throws `std::runtime_error` if it is not one of this configuration.
   void resume(const std::string& identity) {
@@ -81,12 +73,12 @@ class Search {
   /// Runs to the end; false if it was interrupted, after saving a checkpoint. Throws `std::runtime_error` if the loss is no longer
   /// finite, naming step and layer; what was saved before stays.
   bool run(const std::string& identity, const SearchReport& report) {
-    const auto batches = static_cast<std::uint64_t>(train_.count());
+    const auto batches = static_cast<std::uint64_t>(train_->count());
     const auto began = std::chrono::steady_clock::now();
     while (state_.step < steps()) {
       const auto epoch = static_cast<Index>(state_.step / batches);
       const auto number = static_cast<Index>(state_.step % batches);
-      step(ahead_ ? ahead_->get(epoch, number) : train_.get(epoch, number));
+      step(train_->get(epoch, number));
       ++state_.step;
       report.step(state_.step);
       if (state_.step % batches == 0) {
@@ -119,7 +111,7 @@ class Search {
     const Var<float> loss = cross_entropy(logits, batch.labels, static_cast<float>(config_.smoothing));
     if (!std::isfinite(loss.item())) explain(batch, options, loss.item());
     tape.backward(loss);
-    if (config_.clip > 0) optim::clip_gradients(context_, gates_, parameters_, config_.clip);
+    if (config_.clip > 0) clip();
 
     state_.lambda = next_lambda();
     for (auto* gate : gates_) {  // the penalty's gradient is part of the optimiser's pass; its value is not needed
@@ -134,7 +126,15 @@ class Search {
     state_.loss_sum += static_cast<double>(loss.item()) * static_cast<double>(batch.size());
     state_.correct += static_cast<std::uint64_t>(count_correct(logits.value(), batch.labels));
     state_.seen += static_cast<std::uint64_t>(batch.size());
-    images_ += static_cast<std::uint64_t>(batch.size());
+    labels_ += static_cast<std::uint64_t>(batch.size());
+  }
+
+  void clip() {
+    try {
+      optim::clip_gradients(context_, gates_, parameters_, config_.clip);
+    } catch (const std::runtime_error& error) {
+      throw std::runtime_error(concat("step ", state_.step, ": ", error.what()));
+    }
   }
 
   /// The width of the noise, where it changes over the search: a function of the step.
@@ -169,14 +169,14 @@ class Search {
   void end_epoch(const SearchReport& report) {
     const auto [pruned, fractional] = pruned_share();
     const auto seen = static_cast<double>(state_.seen);
-    const std::uint64_t epoch = state_.step / static_cast<std::uint64_t>(train_.count());
-    const bool validated = validates_ && (epoch % static_cast<std::uint64_t>(config_.validate_every) == 0 || state_.step == steps());
+    const std::uint64_t epoch = state_.step / static_cast<std::uint64_t>(train_->count());
+    const bool validated = examiner_.validates() && (epoch % static_cast<std::uint64_t>(config_.validate_every) == 0 || state_.step == steps());
     double relaxed = std::nan(""), binary = relaxed;
     if (validated) {
       examiner_.settle(network_, Reading::relaxed);
-      relaxed = examiner_.validation(network_, Reading::relaxed);
+      relaxed = examiner_.validation(network_, Reading::relaxed).accuracy;
       settle();
-      binary = examiner_.validation(network_, Reading::binary);
+      binary = examiner_.validation(network_, Reading::binary).accuracy;
     }
     state_.history.push_back({epoch, state_.step, optim::cosine_rate(config_.rate, progress(), config_.warmup),
                               state_.lambda, state_.loss_sum / seen, static_cast<double>(state_.correct) / seen,
@@ -221,17 +221,14 @@ class Search {
   std::vector<Parameter<float>*> parameters_;
   optim::Adam<float> adam_;
   optim::Sgd<float> sgd_;
-  data::BatchOptions train_options_;
-  data::Batches<float> train_;
-  std::optional<data::Prefetch<float>> ahead_;  ///< instead, where steps are long: waking a thread costs a LeNet more than it saves
-  bool validates_;
+  std::unique_ptr<BatchSource> train_;
   Penalty penalty_;
   std::optional<gates::SparsityController> controller_;
   Index gate_count_ = 0;
   SearchState state_;
   std::uint64_t settled_at_ = 0;
   double seconds_ = 0;
-  std::uint64_t images_ = 0;
+  std::uint64_t labels_ = 0;
 };
 
 }  // namespace examples

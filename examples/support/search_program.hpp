@@ -18,6 +18,7 @@ inline void print_result(const Json& summary, const std::string& out) {
     return entry.is_object() ? entry.at("mean").get<double>() : entry.get<double>();
   };
   const bool gated = summary.contains(Json::json_pointer("/accuracy/control"));
+  if (summary.contains("bits_per_character")) std::printf("test: %.3f bits per character, ", value("/bits_per_character/test/binary"));
   std::printf("test accuracy %.2f%% (binary)", 100 * value("/accuracy/test/binary"));
   if (gated) {
     std::printf(" at %.2f%% sparsity; %.0f gates kept\n", 100 * value("/gates/sparsity"), value("/gates/kept"));
@@ -28,15 +29,14 @@ inline void print_result(const Json& summary, const std::string& out) {
   std::printf("\nfiles in %s\n", out.c_str());
 }
 
-/// The options have been read. Returns the status: 0, or 130 after an interruption.
-inline int run_searches(const Config& config) {
+/// The options have been read; `make_task()` reads the data. Returns the status: 0, or 130 after an interruption.
+template <class MakeTask>
+int run_searches(const Config& config, const MakeTask& make_task) {
   config.check();
   const RunFolder folder(config.out);
-  const DataSource source = find_data(config.data, config.data_set);
-  const Data data = load_data(config, source);
-  mention_subset(config, source, data);
+  const auto task = make_task();
   stop_on_signals();
-  const auto summary = run_replicates(config, data, describe(data, source));
+  const auto summary = run_replicates(config, task, task.describe());
   if (!summary) return 130;
   print_result(*summary, config.out);
   check_standard_output();

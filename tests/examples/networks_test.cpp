@@ -89,6 +89,20 @@ TEST_CASE("networks: effective weights in a dense network compute what the maske
     Network another = make_network(with(small_conv, "width", "0.125"), "here", {}, Weights::frozen);
     CHECK_THROWS_AS(load_frozen_weights(another, file), std::runtime_error);
   }
+  // Gates on heads, which stand for several columns each, and on hidden neurons.
+  const Properties small_vit{{"network", "vit_tiny"}, {"image", "8,8,3"}, {"classes", "4"}, {"patch", "4"}, {"depth", "2"}, {"pooling", "mean"}, {"position", "sine"}};
+  for (const char* structure : {"weights", "units"}) {
+    CAPTURE(structure);
+    const bool structured = structure == std::string("units");
+    Network vit = masked_network(with(small_vit, "structure", structure), structured ? Weights::trained : Weights::joint);
+    const TemporaryFolder folder;
+    const std::string file = folder / "weights.bin";
+    nn::save_weights(effective_weights(context, vit, Rescale::layer), file);
+    Network frozen = make_network(small_vit, "here", {.seed = 9}, Weights::frozen);
+    load_frozen_weights(frozen, file);
+    const Tensor<float> one = output(frozen, {3, 8, 8, 3}), other = output(vit, {3, 8, 8, 3});
+    for (Index i = 0; i < one.size(); ++i) CHECK(one[i] == doctest::Approx(other[i]).epsilon(1e-4));
+  }
   Network masked = masked_network(with(small_fast, "structure", "units"), Weights::trained);
   const nn::NamedWeights effective = effective_weights(context, masked, Rescale::layer);
   CHECK(effective.at("conv1.weight").shape() == Shape{4, 3, 3, 3});      // torchvision's
@@ -120,6 +134,30 @@ TEST_CASE("networks: transformers by their properties") {
   const auto make = [](const Properties& properties) { make_network(properties, "file", {}, Weights::gated); };
   CHECK_THROWS_WITH_AS(make(with(vit, "pooling", "all")), doctest::Contains("file: pooling: expected one of mean, class_token, got all"), std::runtime_error);
   CHECK_THROWS_WITH_AS(make(with(vit, "patch", "3")), "vit: expected images whose size the patches divide, got 8 and 3", std::invalid_argument);
+}
+
+TEST_CASE("networks: a gpt by its properties, and its alphabet") {
+  const Properties gpt{{"network", "gpt"}, {"alphabet", "0a2061ff"}, {"length", "6"}, {"columns", "8"}, {"depth", "2"}, {"heads", "2"}, {"rescale", "none"}};
+  Network network = masked_network(gpt, Weights::gated);
+  Network again = ticket_network(ticket::make_ticket(network, with(gpt, "rescale", "layer")), "here");
+  const Tensor<float> logits = output(network, {3, 5, 4});
+  CHECK(logits.shape() == Shape{15, 4});
+  CHECK(same_bits(output(again, {3, 5, 4}), logits));
+  CHECK(evaluation_batch(gpt) == 50);
+
+  CHECK(alphabet_property(std::string("\0\n a\xFF", 5)) == "000a2061ff");
+  const auto alphabet = [](const std::string& digits) {
+    const Properties properties{{"alphabet", digits}};
+    return alphabet_of(PropertyReader(properties, "file"));
+  };
+  CHECK(alphabet("000a2061ff") == std::string("\0\n a\xFF", 5));
+  for (const char* wrong : {"", "0", "0a2", "0a20610", "200a", "0a0a", "0g20", "0x20", "-a20", " a20"}) {
+    CAPTURE(wrong);
+    CHECK_THROWS_WITH_AS(alphabet(wrong), doctest::Contains("file: expected ascending bytes of two hexadecimal digits each as property alphabet, got"),
+                         std::runtime_error);
+  }
+  CHECK_THROWS_AS(make_network(with(gpt, "length", "0"), "file", {}, Weights::gated), std::runtime_error);
+  CHECK_THROWS_AS(make_network(with(gpt, "heads", "3"), "file", {}, Weights::gated), std::invalid_argument);
 }
 
 TEST_CASE("networks: properties that are missing, unknown or absurd") {
