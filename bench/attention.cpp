@@ -172,17 +172,10 @@ void add(const char* library, Run (*prepare)(Index, bool, const Threads&), bool 
   for (const Index length : {65, 197, 1024}) {
     for (const bool backward : {false, true}) {
       if (backward && !has_backward) continue;
-      for (const int count : {1, 2}) {
-        if (count > available_threads()) continue;
-        const std::string name = concat("attention/", library, '/', length, '/', backward ? "backward" : "forward", '/', count);
-        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-          const Threads threads(count);
-          const Run run = prepare(length, backward, threads);
-          const auto s = shape_of(length);
-          const double operations = (backward ? 5 : 2) * 2.0 * static_cast<double>(s.sequences * heads * size) * static_cast<double>(length * length);
-          bench::measure_share(state, threads, operations, run);
-        })->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
-      }
+      const double operations =
+          (backward ? 5 : 2) * 2.0 * static_cast<double>(shape_of(length).sequences * heads * size) * static_cast<double>(length * length);
+      bench::register_share(concat("attention/", library, '/', length, '/', backward ? "backward" : "forward"), operations,
+                            [=](const Threads& threads) { return prepare(length, backward, threads); });
     }
   }
 }

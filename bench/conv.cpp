@@ -147,17 +147,10 @@ void add(const char* library, Run (*prepare)(const ConvShape&, Direction, const 
   for (const Layer& layer : layers) {
     for (const Direction direction : {Direction::forward, Direction::input_gradient, Direction::weight_gradient}) {
       if (layer.shape.in == 3 && direction == Direction::input_gradient) continue;  // images need none
-      for (const int count : {1, 2}) {
-        if (count > available_threads()) continue;
-        const std::string name = concat("conv/", library, '/', layer.name, '/', directions[static_cast<int>(direction)], '/', count);
-        benchmark::RegisterBenchmark(name.c_str(), [=, &layer](benchmark::State& state) {
-          const Threads threads(count);
-          const Run run = prepare(layer.shape, direction, threads);
-          const ConvShape& s = layer.shape;
-          const double operations = 2.0 * static_cast<double>(s.batch * s.out_height() * s.out_width() * s.out) * static_cast<double>(s.taps());
-          bench::measure_share(state, threads, operations, run);
-        })->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
-      }
+      const ConvShape& s = layer.shape;
+      const double operations = 2.0 * static_cast<double>(s.batch * s.out_height() * s.out_width() * s.out) * static_cast<double>(s.taps());
+      bench::register_share(concat("conv/", library, '/', layer.name, '/', directions[static_cast<int>(direction)]), operations,
+                            [=, shape = s](const Threads& threads) { return prepare(shape, direction, threads); });
     }
   }
 }

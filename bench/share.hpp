@@ -5,6 +5,7 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <string>
 
 #include "peak.hpp"
 
@@ -25,6 +26,19 @@ void measure_share(benchmark::State& state, const Threads& threads, double opera
   state.counters["flops"] = Counter(operations, Counter::kIsIterationInvariantRate, Counter::kIs1000);
   state.counters["share"] = Counter(operations / limit, Counter::kIsIterationInvariantRate);
   state.counters["peak"] = Counter(limit, Counter::kDefaults, Counter::kIs1000);
+}
+
+/// Registers a kernel as NAME/1 and NAME/2, for so many threads as there are: `prepare(threads)` returns what is run.
+template <class Prepare>
+void register_share(const std::string& name, double operations, const Prepare& prepare) {
+  for (const int count : {1, 2}) {
+    if (count > available_threads()) continue;
+    const auto measure = [=](benchmark::State& state) {
+      const Threads threads(count);
+      measure_share(state, threads, operations, prepare(threads));
+    };
+    benchmark::RegisterBenchmark(concat(name, '/', count).c_str(), measure)->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
+  }
 }
 
 }  // namespace tombola::bench

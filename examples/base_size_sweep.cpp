@@ -48,7 +48,7 @@ bool run(const Config& config) {
     std::snprintf(label, sizeof label, "%.1f%% (%s)", 100 * weights(one.hidden) / weights(config.hidden), widths.c_str());
     variations.push_back({"size-" + widths, label, one});
   }
-  const auto outcomes = examples::run_experiment(config.out, variations, examples::find_data(config.data, config.data_set));
+  const auto outcomes = examples::run_experiment(config.out, variations, examples::ImageTask(config));
   if (!outcomes) return false;
   std::vector<examples::SweepPoint> rows;
   for (const auto& outcome : *outcomes) {

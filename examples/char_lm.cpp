@@ -20,7 +20,5 @@ int main(int argc, char** argv) {
   examples::add_options(app, config);
   examples::add_text_options(app, config);
   CLI11_PARSE(app, argc, argv);
-  return examples::with_clear_errors("char_lm", [&config] {
-    return examples::run_searches(config, [&config] { return examples::TextTask(config, examples::find_text(config.data)); });
-  });
+  return examples::with_clear_errors("char_lm", [&config] { return examples::run_searches<examples::TextTask>(config); });
 }

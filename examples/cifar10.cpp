@@ -20,7 +20,5 @@ int main(int argc, char** argv) {
   examples::add_options(app, config);
   examples::add_image_options(app, config);
   CLI11_PARSE(app, argc, argv);
-  return examples::with_clear_errors("cifar10", [&config] {
-    return examples::run_searches(config, [&config] { return examples::ImageTask(config, examples::find_data(config.data, config.data_set)); });
-  });
+  return examples::with_clear_errors("cifar10", [&config] { return examples::run_searches<examples::ImageTask>(config); });
 }

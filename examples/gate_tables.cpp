@@ -39,10 +39,10 @@ std::vector<Variation> activations(const Config& base) {
 }
 
 bool run(const Config& config) {
-  const examples::DataSource source = examples::find_data(config.data, config.data_set);
-  const auto first = examples::run_experiment(config.out, penalties(config), source);
+  const examples::ImageTask task(config);
+  const auto first = examples::run_experiment(config.out, penalties(config), task);
   if (!first) return false;
-  const auto second = examples::run_experiment(config.out, activations(config), source);
+  const auto second = examples::run_experiment(config.out, activations(config), task);
   if (!second) return false;
   const std::string tables = "## Penalties\n\n" + examples::markdown_table(*first, "penalty") + "\n## Activations and kinds of gates\n\n" +
                              examples::markdown_table(*second, "activation, gates");

@@ -188,7 +188,7 @@ struct Config {
                  {"clip", clip},
                  {"smoothing", smoothing},
                  {"weight_rate", weight_rate},
-                                {"weight_decay", weight_decay}});
+                 {"weight_decay", weight_decay}});
     if (is_gpt()) {
       json.update({{"length", length}, {"columns", columns}, {"depth", depth}, {"heads", heads}});
       return json;

@@ -38,15 +38,12 @@ struct Outcome {
 
 /// Runs the variations one after the other, each in its own folder of `out`, which the caller holds as a `RunFolder`; nothing if it was
 /// interrupted.
-inline std::optional<std::vector<Outcome>> run_experiment(const std::string& out, std::vector<Variation> variations,
-                                                          const DataSource& source) {
-  const ImageTask task(variations.at(0).config, source);
-  const Json description = task.describe();
+inline std::optional<std::vector<Outcome>> run_experiment(const std::string& out, std::vector<Variation> variations, const Task& task) {
   std::vector<Outcome> outcomes;
   for (Variation& variation : variations) {
     variation.config.out = out + "/" + variation.name;
     const RunFolder folder(variation.config.out);
-    auto summary = run_replicates(variation.config, task, description, variation.name + "  ");
+    auto summary = run_replicates(variation.config, task, variation.name + "  ");
     if (!summary) return std::nullopt;
     outcomes.push_back({std::move(variation), std::move(*summary)});
   }

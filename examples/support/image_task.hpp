@@ -19,8 +19,9 @@ inline data::BatchOptions evaluation_options(Index batch, const data::Statistics
 
 class ImageTask final : public Task {
  public:
-  /// Reads the data that the options name, keeps the last images for validation. Throws `std::runtime_error` for bad files.
-  ImageTask(const Config& config, const DataSource& source) : is_subset_(source.is_subset) {
+  /// Finds and reads the data that the options name, keeps the last images for validation. Throws `std::runtime_error` for bad files.
+  explicit ImageTask(const Config& config) {
+    const DataSource source = find_data(config.data, config.data_set);
     data::TrainAndTest sets = load_images(source.folder, config.data_set);
     if (config.validation >= sets.train.count()) {
       throw std::runtime_error(concat(source.folder, ": expected more than ", config.validation, " training images (--validation), got ",
@@ -31,23 +32,15 @@ class ImageTask final : public Task {
     validation_ = std::move(parts.validation);
     test_ = std::move(sets.test);
     statistics_ = data::mean_and_deviation(train_);
-    if (!is_subset_ || config.quiet) return;
+    describe(source.is_subset);
+    if (!source.is_subset || config.quiet) return;
     std::fprintf(stderr, "no full MNIST found (--data, $TOMBOLA_DATA, tools/fetch-data): using the subset of %td + %td images in %s\n",
                  train_.count() + validation_.count(), test_.count(), source.folder.c_str());
   }
 
   std::string unit() const override { return "images"; }
   std::string title() const override { return concat(train_.count() + validation_.count(), " images"); }
-  Json describe() const override {
-    Crc64 crc;
-    for (const data::Images* images : {&train_, &validation_, &test_}) {
-      crc.update({images->pixels.data(), static_cast<std::size_t>(images->pixels.size())});
-      crc.update({images->labels.data(), static_cast<std::size_t>(images->labels.size())});
-    }
-    return {{"train", train_.count()},  {"validation", validation_.count()}, {"test", test_.count()},
-            {"classes", train_.classes}, {"subset", is_subset_},              {"crc64", concat(std::hex, crc.value())},
-            {"mean", statistics_.mean}, {"deviation", statistics_.deviation}};
-  }
+  const Json& description() const override { return description_; }
   Properties properties(const Config& config) const override {
     Properties made = config.properties();
     made.insert({{"image", image_property(train_)},
@@ -76,9 +69,20 @@ class ImageTask final : public Task {
   }
 
  private:
-  bool is_subset_;
+  void describe(bool is_subset) {
+    Crc64 crc;
+    for (const data::Images* images : {&train_, &validation_, &test_}) {
+      crc.update({images->pixels.data(), static_cast<std::size_t>(images->pixels.size())});
+      crc.update({images->labels.data(), static_cast<std::size_t>(images->labels.size())});
+    }
+    description_ = {{"train", train_.count()},   {"validation", validation_.count()}, {"test", test_.count()},
+                    {"classes", train_.classes}, {"subset", is_subset},               {"crc64", concat(std::hex, crc.value())},
+                    {"mean", statistics_.mean},  {"deviation", statistics_.deviation}};
+  }
+
   data::Images train_, validation_, test_;
   data::Statistics statistics_;
+  Json description_;
 };
 
 }  // namespace examples

@@ -47,9 +47,9 @@ inline Json summarise(const std::vector<Json>& summaries) {
 
 /// Runs the seeds `seed` to `seed + replicates - 1`: one into the folder itself, which the caller holds as a `RunFolder`, several into
 /// folders `seed-N` with a summary beside them. Nothing if a run was interrupted.
-inline std::optional<Json> run_replicates(const Config& config, const Task& task, const Json& description, const std::string& label = "") {
+inline std::optional<Json> run_replicates(const Config& config, const Task& task, const std::string& label = "") {
   if (config.replicates == 1) {
-    Json json = run_one(config, task, description, config.out, label);
+    Json json = run_one(config, task, config.out, label);
     return json.empty() ? std::nullopt : std::optional(std::move(json));
   }
   std::vector<Json> summaries;
@@ -58,7 +58,7 @@ inline std::optional<Json> run_replicates(const Config& config, const Task& task
     one.seed = config.seed + static_cast<std::uint64_t>(i);
     const std::string name = concat("seed-", one.seed), path = config.out + "/" + name;
     const RunFolder folder(path);
-    summaries.push_back(run_one(one, task, description, path, concat(label, name, "  ")));
+    summaries.push_back(run_one(one, task, path, concat(label, name, "  ")));
     if (summaries.back().empty()) return std::nullopt;
   }
   Json json = summarise(summaries);

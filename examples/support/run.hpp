@@ -222,7 +222,7 @@ inline void describe_result(const std::string& path, bool strong, Json& json) {
 }
 
 /// One search, and all its files into the folder, which the caller holds as a `RunFolder`; an empty summary if it was interrupted.
-inline Json run_one(const Config& config, const Task& task, const Json& description, const std::string& folder, const std::string& name) {
+inline Json run_one(const Config& config, const Task& task, const std::string& folder, const std::string& name) {
   Context context(config.threads);
   const Properties properties = task.properties(config);
   const auto build = [&](std::uint64_t seed) {
@@ -233,7 +233,7 @@ inline Json run_one(const Config& config, const Task& task, const Json& descript
   Network network = build(config.seed);
   const bool strong = config.mode_value() == Mode::frozen_random;
   const std::string checkpoint = folder + "/checkpoint.bin", result = folder + (strong ? "/ticket.tombola" : "/weights.bin");
-  Json what{{"config", config.to_json()}, {"seed", config.seed}, {"data", description}};
+  Json what{{"config", config.to_json()}, {"seed", config.seed}, {"data", task.description()}};
   if (config.mode_value() == Mode::frozen_trained) what["weights"] = take_weights(config, network, result);
   const std::string identity = what.dump();
   Examiner examiner(context, task, evaluation_batch(properties), config.moments);
@@ -261,7 +261,7 @@ inline Json run_one(const Config& config, const Task& task, const Json& descript
   write_results();
   Summary summary(config, context, network, examiner);
   Json json{{"config", config.to_json()},
-            {"data", description},
+            {"data", task.description()},
             {"seed", config.seed},
             {"threads", config.threads},
             {"isa", isa_name},

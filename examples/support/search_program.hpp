@@ -29,14 +29,14 @@ inline void print_result(const Json& summary, const std::string& out) {
   std::printf("\nfiles in %s\n", out.c_str());
 }
 
-/// The options have been read; `make_task()` reads the data. Returns the status: 0, or 130 after an interruption.
-template <class MakeTask>
-int run_searches(const Config& config, const MakeTask& make_task) {
+/// The options have been read; the task, of this class, reads the data. Returns the status: 0, or 130 after an interruption.
+template <class SomeTask>
+int run_searches(const Config& config) {
   config.check();
   const RunFolder folder(config.out);
-  const auto task = make_task();
+  const SomeTask task(config);
   stop_on_signals();
-  const auto summary = run_replicates(config, task, task.describe());
+  const auto summary = run_replicates(config, task);
   if (!summary) return 130;
   print_result(*summary, config.out);
   check_standard_output();

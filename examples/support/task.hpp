@@ -40,9 +40,9 @@ enum class Part : std::uint8_t { train, validation, test };
 class Task {
  public:
   virtual ~Task() = default;
-  virtual std::string unit() const = 0;   ///< of what has labels: "images"
-  virtual std::string title() const = 0;  ///< "60000 images"
-  virtual Json describe() const = 0;      ///< all of the data that a result depends on
+  virtual std::string unit() const = 0;         ///< of what has labels: "images"
+  virtual std::string title() const = 0;        ///< "60000 images"
+  virtual const Json& description() const = 0;  ///< all of the data that a result depends on
   /// All of the network that the weights do not say.
   virtual Properties properties(const Config& config) const = 0;
   /// What a search learns from, shuffled and changed as the configuration says.

@@ -68,12 +68,12 @@ class TextParts {
 
 class TextTask final : public Task {
  public:
-  /// Reads a text file. Throws `std::runtime_error` if it cannot be read, or is too short.
-  TextTask(const Config& config, const std::string& path) : TextTask(config, path, data::read_text(path)) {}
+  /// Finds and reads the text file that the options name. Throws `std::runtime_error` if it cannot be read, or is too short.
+  explicit TextTask(const Config& config) : TextTask(config, find_text(config.data)) {}
 
   std::string unit() const override { return "characters"; }
   std::string title() const override { return title_; }
-  Json describe() const override { return description_; }
+  const Json& description() const override { return description_; }
   Properties properties(const Config& config) const override {
     Properties made = config.properties();
     made.emplace("alphabet", alphabet_property(alphabet_));
@@ -84,9 +84,18 @@ class TextTask final : public Task {
   }
   std::unique_ptr<BatchSource> in_order(Part part, Index batch, const Context&) const override { return parts_.in_order(part, batch); }
   std::string bits() const override { return "bits_per_character"; }
-  Json baselines() const override { return baselines_; }
+  Json baselines() const override {
+    const auto tokens = [this](Part part) { return std::span(parts_[part].data(), static_cast<std::size_t>(parts_[part].size())); };
+    Json bits;
+    for (const auto& [name, order] : {std::pair{"unigram", 1}, {"bigram", 2}, {"trigram", 3}}) {
+      const Ngram model(order, static_cast<std::int32_t>(alphabet_.size()), tokens(Part::train));
+      bits[name] = model.bits_per_token(tokens(Part::test));
+    }
+    return bits;
+  }
 
  private:
+  TextTask(const Config& config, const std::string& path) : TextTask(config, path, data::read_text(path)) {}
   TextTask(const Config& config, const std::string& path, const std::string& text)
       : title_(concat(text.size(), " characters")),
         alphabet_(data::alphabet_of(text)),
@@ -98,16 +107,11 @@ class TextTask final : public Task {
                     {"test", parts_[Part::test].size()},
                     {"alphabet", alphabet_.size()},
                     {"crc64", concat(std::hex, crc.value())}};
-    const auto tokens = [this](Part part) { return std::span(parts_[part].data(), static_cast<std::size_t>(parts_[part].size())); };
-    for (const auto& [name, order] : {std::pair{"unigram", 1}, {"bigram", 2}, {"trigram", 3}}) {
-      const Ngram model(order, static_cast<std::int32_t>(alphabet_.size()), tokens(Part::train));
-      baselines_[name] = model.bits_per_token(tokens(Part::test));
-    }
   }
 
   std::string title_, alphabet_;
   TextParts parts_;
-  Json description_, baselines_;
+  Json description_;
 };
 
 }  // namespace examples

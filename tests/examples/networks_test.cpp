@@ -73,36 +73,27 @@ TEST_CASE("networks: effective weights in a dense network compute what the maske
       for (Index i = 0; i < one.size(); ++i) CHECK(one[i] == doctest::Approx(other[i]).epsilon(1e-4));  // factors in another order
     }
   }
-  // Gates on channels that flattened pixels and convolutions read, loaded again as a file of weights.
-  const Properties small_conv{{"network", "conv2"}, {"image", "4,4,3"}, {"classes", "4"}, {"width", "0.0625"}, {"activation", "relu"}};
-  for (const char* structure : {"weights", "units"}) {
-    CAPTURE(structure);
-    const bool structured = structure == std::string("units");
-    Network conv = masked_network(with(small_conv, "structure", structure), structured ? Weights::trained : Weights::joint);
-    const TemporaryFolder folder;
-    const std::string file = folder / "weights.bin";
-    nn::save_weights(effective_weights(context, conv, Rescale::layer), file);
-    Network frozen = make_network(small_conv, "here", {.seed = 9}, Weights::frozen);
-    load_frozen_weights(frozen, file);
-    const Tensor<float> one = output(frozen, {3, 4, 4, 3}), other = output(conv, {3, 4, 4, 3});
-    for (Index i = 0; i < one.size(); ++i) CHECK(one[i] == doctest::Approx(other[i]).epsilon(1e-4));
-    Network another = make_network(with(small_conv, "width", "0.125"), "here", {}, Weights::frozen);
-    CHECK_THROWS_AS(load_frozen_weights(another, file), std::runtime_error);
-  }
-  // Gates on heads, which stand for several columns each, and on hidden neurons.
-  const Properties small_vit{{"network", "vit_tiny"}, {"image", "8,8,3"}, {"classes", "4"}, {"patch", "4"}, {"depth", "2"}, {"pooling", "mean"}, {"position", "sine"}};
-  for (const char* structure : {"weights", "units"}) {
-    CAPTURE(structure);
-    const bool structured = structure == std::string("units");
-    Network vit = masked_network(with(small_vit, "structure", structure), structured ? Weights::trained : Weights::joint);
-    const TemporaryFolder folder;
-    const std::string file = folder / "weights.bin";
-    nn::save_weights(effective_weights(context, vit, Rescale::layer), file);
-    Network frozen = make_network(small_vit, "here", {.seed = 9}, Weights::frozen);
-    load_frozen_weights(frozen, file);
-    const Tensor<float> one = output(frozen, {3, 8, 8, 3}), other = output(vit, {3, 8, 8, 3});
-    for (Index i = 0; i < one.size(); ++i) CHECK(one[i] == doctest::Approx(other[i]).epsilon(1e-4));
-  }
+  // Loaded again as a file of weights, with gates on weights and on units.
+  const TemporaryFolder folder;
+  const std::string file = folder / "weights.bin";
+  const auto check_file = [&](const Properties& properties, const Shape& images) {
+    for (const char* structure : {"weights", "units"}) {
+      CAPTURE(structure);
+      const bool structured = structure == std::string("units");
+      Network masked = masked_network(with(properties, "structure", structure), structured ? Weights::trained : Weights::joint);
+      nn::save_weights(effective_weights(context, masked, Rescale::layer), file);
+      Network frozen = make_network(properties, "here", {.seed = 9}, Weights::frozen);
+      load_frozen_weights(frozen, file);
+      const Tensor<float> one = output(frozen, images), other = output(masked, images);
+      for (Index i = 0; i < one.size(); ++i) CHECK(one[i] == doctest::Approx(other[i]).epsilon(1e-4));
+      Network another = make_network(with(properties, "width", "0.5"), "here", {}, Weights::frozen);
+      CHECK_THROWS_AS(load_frozen_weights(another, file), std::runtime_error);
+    }
+  };
+  // Channels that flattened pixels and convolutions read; heads, which stand for several columns each, and hidden neurons.
+  check_file({{"network", "conv2"}, {"image", "4,4,3"}, {"classes", "4"}, {"width", "0.0625"}, {"activation", "relu"}}, {3, 4, 4, 3});
+  check_file({{"network", "vit_tiny"}, {"image", "8,8,3"}, {"classes", "4"}, {"patch", "4"}, {"depth", "2"}, {"pooling", "mean"}, {"position", "sine"}},
+             {3, 8, 8, 3});
   Network masked = masked_network(with(small_fast, "structure", "units"), Weights::trained);
   const nn::NamedWeights effective = effective_weights(context, masked, Rescale::layer);
   CHECK(effective.at("conv1.weight").shape() == Shape{4, 3, 3, 3});      // torchvision's

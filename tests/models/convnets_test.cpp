@@ -70,25 +70,14 @@ TEST_CASE("resnet: both stems, and what leaves no channels") {
 }
 
 TEST_CASE("convolutional networks: the loss of a search falls, and a ticket gives the same network again") {
-  const auto check = [](auto& model, auto& again, Index size) {
-    const auto losses = search(model, size, 60);
-    CHECK(last_losses(losses) < 0.7f * first_losses(losses));
-    for (auto* gate : nn::gates(model)) CHECK(gate->theta.size() == gate->shape().size());
-    ticket::round_moments(model);
-    ticket::apply_ticket(ticket::decode(ticket::encode(ticket::make_ticket(model)), "ticket"), again);
-    Context context(1);
-    Inference<float> pass(context);
-    const auto x = random_tensor<float>({4, size, size, 3}, 5);
-    CHECK(same_bits<float>(model(pass.input(x.view())).value(), again(pass.input(x.view())).value()));
-  };
   const nn::Init init{.seed = 4, .rescale = Rescale::layer};
   const models::ConvNOptions conv{.depth = 2, .size = 8};
   models::ConvN<nn::Gated> conv_a(init, conv), conv_b(init, conv);
-  check(conv_a, conv_b, 8);
+  check_search_and_ticket(conv_a, conv_b, 8, 60);
   models::ResNetOptions residual = models::resnet18();
   residual.width = 0.125;
   models::ResNet<nn::Gated> residual_a(init, residual), residual_b(init, residual);
-  check(residual_a, residual_b, 16);
+  check_search_and_ticket(residual_a, residual_b, 16, 60);
 }
 
 TEST_CASE("fast_resnet and shallow_cnn: shapes, numbers of weights, and what they refuse") {

@@ -94,15 +94,6 @@ TEST_CASE("transformers: gradients of whole networks of two blocks against diffe
 }
 
 TEST_CASE("transformers: the loss of a search falls, and a ticket gives the same network again") {
-  const auto check = [](auto& model, auto& again, Index size) {
-    const auto losses = search(model, size, 100);
-    CHECK(last_losses(losses) < 0.7f * first_losses(losses));
-    ticket::apply_ticket(ticket::decode(ticket::encode(ticket::make_ticket(model)), "ticket"), again);
-    Context context(2);
-    Inference<float> pass(context);
-    const auto x = random_tensor<float>({8, size, size, 3}, 1);
-    CHECK(same_bits<float>(model(pass.input(x.view())).value(), again(pass.input(x.view())).value()));
-  };
   const nn::Init init{.seed = 4, .rescale = Rescale::layer};
   auto options = small_vit();
   options.columns = 16;
@@ -110,9 +101,9 @@ TEST_CASE("transformers: the loss of a search falls, and a ticket gives the same
   options.pooling = models::Pooling::class_token;
   options.position = nn::Position::random;
   models::Vit<nn::Gated> vit_a(init, options), vit_b(init, options);
-  check(vit_a, vit_b, 8);
+  check_search_and_ticket(vit_a, vit_b, 8, 100);
   models::Swin<nn::Gated> swin_a(init, small_swin()), swin_b(init, small_swin());
-  check(swin_a, swin_b, 12);
+  check_search_and_ticket(swin_a, swin_b, 12, 100);
 }
 
 TEST_CASE("transformers: structured gates on heads and hidden neurons") {

@@ -2,6 +2,8 @@
 /// What tests of models share: their weights, and a short search on images that can be learned by heart.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <cstdint>
 #include <numeric>
 #include <string>
@@ -11,6 +13,7 @@
 #include "tombola/nn/weight_sources.hpp"
 #include "tombola/ops/cross_entropy.hpp"
 #include "tombola/optim/adam.hpp"
+#include "tombola/ticket/model.hpp"
 
 namespace test_support {
 
@@ -51,5 +54,19 @@ std::vector<float> search(Model& model, Index size, std::uint32_t steps) {
 /// Means of ten losses: each step draws its gates anew, so the loss of one step says little.
 inline float first_losses(const std::vector<float>& losses) { return std::accumulate(losses.begin(), losses.begin() + 10, 0.0f) / 10; }
 inline float last_losses(const std::vector<float>& losses) { return std::accumulate(losses.end() - 10, losses.end(), 0.0f) / 10; }
+
+/// A search on images of this size makes the loss fall, and its ticket gives the same network in `again`, which has other gates so far.
+template <class Model>
+void check_search_and_ticket(Model& model, Model& again, Index size, std::uint32_t steps) {
+  const auto losses = search(model, size, steps);
+  CHECK(last_losses(losses) < 0.7f * first_losses(losses));
+  for (auto* gate : nn::gates(model)) CHECK(gate->theta.size() == gate->shape().size());
+  ticket::round_moments(model);
+  ticket::apply_ticket(ticket::decode(ticket::encode(ticket::make_ticket(model)), "ticket"), again);
+  Context context(2);
+  Inference<float> pass(context);
+  const auto x = random_tensor<float>({8, size, size, 3}, 5);
+  CHECK(same_bits<float>(model(pass.input(x.view())).value(), again(pass.input(x.view())).value()));
+}
 
 }  // namespace test_support
