@@ -1,6 +1,7 @@
 /// \file
 /// Convolutions of the networks that tickets are searched in, batch 128 and 32 x 32 images, beside oneDNN in the layout of its choice.
-/// Names: conv/<library>/<layer>/<forward, input or weight gradient>/<threads>. "share": of the peak of multiply-adds.
+/// Names: conv/<library>/<layer>/<forward, input or weight gradient>/<threads>. "share": of the peak of multiply-adds,
+/// of those of the direct algorithm: above 1 where Winograd's needs fewer.
 #include <benchmark/benchmark.h>
 
 #include <functional>
@@ -9,8 +10,7 @@
 #include <vector>
 
 #include "share.hpp"
-#include "tombola/kernels/conv.hpp"
-#include "tombola/kernels/gemm.hpp"
+#include "tombola/kernels/convolve.hpp"
 
 #ifdef TOMBOLA_BENCH_ONEDNN
 #include <omp.h>
@@ -80,27 +80,14 @@ using Run = std::function<void()>;
 Run tombola_conv(const ConvShape& s, Direction direction, const Threads& threads) {
   auto a = std::make_shared<Arrays>(s);
   auto scratch = std::make_shared<Workspace>();
-  const auto weights = [s](auto* data) { return kernels::Matrix{data, s.out, s.in, s.in, 1}; };
-  const auto rows = [](Tensor<float>& t) { return kernels::matrix(t.view()); };
-  const auto read = [](kernels::Matrix<float> m) { return kernels::Matrix<const float>(m); };
   return [=, &threads] {
-    if (s.is_product()) {
-      switch (direction) {
-      case Direction::forward:
-        return kernels::gemm(threads, *scratch, read(rows(a->x)), read(weights(a->w.data())).transposed(), 0, rows(a->y));
-      case Direction::input_gradient:
-        return kernels::gemm(threads, *scratch, read(rows(a->y)), read(weights(a->w.data())), 0, rows(a->x));
-      case Direction::weight_gradient:
-        return kernels::gemm(threads, *scratch, read(rows(a->y)).transposed(), read(rows(a->x)), 0, weights(a->w.data()));
-      }
-    }
     switch (direction) {
     case Direction::forward:
-      return kernels::conv(threads, *scratch, s, a->x.data(), a->w.data(), a->y.data());
+      return kernels::convolve(threads, *scratch, s, a->x.data(), a->w.data(), a->y.data());
     case Direction::input_gradient:
-      return kernels::conv_input_gradient(threads, *scratch, s, a->w.data(), a->y.data(), a->x.data());
+      return kernels::convolve_input_gradient(threads, *scratch, s, a->w.data(), a->y.data(), a->x.data());
     case Direction::weight_gradient:
-      return kernels::conv_weight_gradient(threads, *scratch, s, a->x.data(), a->y.data(), a->w.data());
+      return kernels::convolve_weight_gradient(threads, *scratch, s, a->x.data(), a->y.data(), a->w.data());
     }
   };
 }

@@ -46,7 +46,7 @@ struct Config {
   double lambda = 2.5, ramp = 0, target_sparsity = 0;
   std::string sigma_mode = "fixed";
   bool sigma_penalty = false, cost_in_weights = false;
-  double sigma_end = 0;
+  double sigma_end = 0, reach = 0, sharpness_end = 1;
   std::optional<double> sigma, start, low, high;  // empty: not given; what they are then, or may be, depends on the kind of gates
   bool bounds = true;
   double rate = 0.05, warmup = 0, clip = 0, smoothing = 0, weight_rate = 0.05, weight_decay = 5e-4;
@@ -97,6 +97,7 @@ struct Config {
     made.gates.sigma_mode = parse_name<SigmaMode>("--sigma-mode", sigma_mode_names, sigma_mode);
     made.gates.sigma_through_penalty = sigma_penalty;
     made.gates.start = start_or_default();
+    made.gates.reach = reach;
     made.gates.bounds = bounds ? range() : gates::Bounds::none();
     made.rescale = parse_name<Rescale>("--rescale", rescale_names, rescale);
     return made;
@@ -179,6 +180,8 @@ struct Config {
                  {"sigma_end", sigma_end},
                  {"sigma_mode", sigma_mode},
                  {"sigma_penalty", sigma_penalty},
+                 {"reach", reach},
+                 {"sharpness_end", sharpness_end},
                  {"start", start_or_default()},
                  {"bounds", bounds},
                  {"low", range().low},
@@ -264,6 +267,10 @@ inline void add_options(CLI::App& app, Config& c) {
       ->check(one_of(sigma_mode_names))
       ->group("Gates");
   app.add_flag("--sigma-penalty", c.sigma_penalty, "let the penalty's gradient reach a learned sigma")->group("Gates");
+  app.add_option("--reach", c.reach, "how far outside of (0, 1) a gate's gradient still flows (0: as the clamp has it)")->check(within(0.0, 100.0))->group("Gates");
+  app.add_option("--sharpness-end", c.sharpness_end, "how steep sampled gates are around 1/2 at the end, from 1 at the start (large: only 0 or 1)")
+      ->check(within(1.0, 1e6))
+      ->group("Gates");
   app.add_option("--start", c.start, "mean of the first mu (hard-concrete: log alpha, then default 0)")
       ->check(within(-100.0, 100.0))
       ->group("Gates")

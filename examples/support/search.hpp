@@ -93,7 +93,7 @@ class Search {
         return false;
       }
     }
-    set_sigma();
+    set_draw();
     seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     return true;
   }
@@ -105,7 +105,7 @@ class Search {
   void step(const data::Batch<float>& batch) {
     const PassOptions options{
         .seed = config_.seed, .step = static_cast<std::uint32_t>(state_.step)};
-    set_sigma();
+    set_draw();
     Tape<float> tape(context_, options);
     const Var<float> logits = network_(tape.input(batch.x));
     const Var<float> loss = cross_entropy(logits, batch.labels, static_cast<float>(config_.smoothing));
@@ -137,11 +137,14 @@ class Search {
     }
   }
 
-  /// The width of the noise, where it changes over the search: a function of the step.
-  void set_sigma() noexcept {
-    if (config_.sigma_end == 0) return;
+  /// What changes over the search, as a function of the step: the width of the noise, and the sharpness, whose inverse falls to its end.
+  void set_draw() noexcept {
     const double sigma = optim::cosine_between(config_.sigma_or_default(), config_.sigma_end, progress());
-    for (auto* gate : gates_) gate->sigma = static_cast<float>(sigma);
+    const double width = optim::cosine_between(1, 1 / config_.sharpness_end, progress());
+    for (auto* gate : gates_) {
+      if (config_.sigma_end > 0) gate->sigma = static_cast<float>(sigma);
+      gate->sharpness = static_cast<float>(1 / width);
+    }
   }
 
   double next_lambda() {

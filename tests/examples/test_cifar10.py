@@ -73,7 +73,7 @@ with tempfile.TemporaryDirectory() as folder:
     assert "expected the weights of this network alone, got also" in refused, refused
 
     # The same bytes for any number of threads, and after kill -9 at random moments.
-    options = ["--model", "fast_resnet", "--width", 0.125, "--epochs", 6, "--checkpoint-every", 1, "--cutout", 3, "--target-sparsity", 0.8, "--sigma-end", 0.2]
+    options = ["--model", "fast_resnet", "--width", 0.125, "--epochs", 6, "--checkpoint-every", 1, "--cutout", 3, "--target-sparsity", 0.8, "--sigma-end", 0.2, "--reach", 0.5, "--sharpness-end", 8]
     undisturbed = Path(folder, "undisturbed")
     began = time.monotonic()
     run(*command(undisturbed, data, *options, "--threads", 1))

@@ -147,6 +147,10 @@ TEST_CASE("options out of range are refused") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(make<float>({.start = not_a_number}), "fc1: expected a finite start, got nan",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.reach = -0.5}), "fc1: expected a gate reach in [0, 100], got -0.5", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.reach = not_a_number}), "fc1: expected a gate reach in [0, 100], got nan", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.sharpness = 0.5}), "fc1: expected a gate sharpness in [1, 1e6], got 0.5", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.sharpness = not_a_number}), "fc1: expected a gate sharpness in [1, 1e6], got nan", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make<float>({.start_deviation = -0.1}),
                        "fc1: expected a finite start deviation of at least 0, got -0.1", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make<float>({.start_deviation = infinity}),

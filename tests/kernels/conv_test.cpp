@@ -6,69 +6,17 @@
 #include <vector>
 
 #include "support/architectures.hpp"
-#include "support/arrays.hpp"
+#include "support/convolution.hpp"
 #include "tombola/kernels/conv_depthwise.hpp"
 
 using namespace tombola;
-using kernels::ConvShape;
+using namespace tombola::test;
 
 namespace {
 
-/// The arrays of a convolution, of small multiples of 1/8: products and sums of them are exact in float up to thousands of terms.
-template <class T>
-struct Arrays {
-  std::vector<T> x, w, y, dy, dx, dw;
-
-  explicit Arrays(const ConvShape& s)
-      : x(size(s.batch * s.height * s.width * s.in)),
-        w(size(s.out * s.taps())),
-        y(size(s.batch * s.out_height() * s.out_width() * s.out)),
-        dy(y.size()),
-        dx(x.size()),
-        dw(w.size()) {
-    std::uint32_t state = 1;
-    for (auto* values : {&x, &w, &dy}) {
-      for (T& value : *values) {
-        state = state * 1664525u + 1013904223u;
-        value = static_cast<T>(static_cast<int>(state >> 20) % 17 - 8) / 8;
-      }
-    }
-  }
-  static std::size_t size(Index count) { return static_cast<std::size_t>(count); }
-};
-
-/// y, dx and dw by the definition.
-template <class T>
-void convolve_directly(const ConvShape& s, Arrays<T>& a) {
-  const auto at = [](auto& values, Index i) -> auto& { return values[static_cast<std::size_t>(i)]; };
-  for (auto* values : {&a.y, &a.dx, &a.dw}) std::fill(values->begin(), values->end(), T(0));
-  for (Index n = 0; n < s.batch; ++n) {
-    for (Index i = 0; i < s.out_height(); ++i) {
-      for (Index j = 0; j < s.out_width(); ++j) {
-        for (Index o = 0; o < s.out; ++o) {
-          const Index y = ((n * s.out_height() + i) * s.out_width() + j) * s.out + o;
-          for (Index p = 0; p < s.kernel_y; ++p) {
-            for (Index q = 0; q < s.kernel_x; ++q) {
-              const Index row = i * s.stride_y + p * s.dilation_y - s.padding_y, column = j * s.stride_x + q * s.dilation_x - s.padding_x;
-              if (row < 0 || row >= s.height || column < 0 || column >= s.width) continue;
-              for (Index c = 0; c < s.group_in(); ++c) {
-                const Index x = ((n * s.height + row) * s.width + column) * s.in + o / s.group_out() * s.group_in() + c;
-                const Index w = ((o * s.kernel_y + p) * s.kernel_x + q) * s.group_in() + c;
-                at(a.y, y) += at(a.x, x) * at(a.w, w);
-                at(a.dx, x) += at(a.dy, y) * at(a.w, w);
-                at(a.dw, w) += at(a.dy, y) * at(a.x, x);
-              }
-            }
-          }
-        }
-      }
-    }
-  }
-}
-
 /// The same through the kernels; what was in the results is overwritten, or added to.
 template <class T, class Arch>
-void convolve(const ConvShape& s, int threads, bool add, Arrays<T>& a) {
+void convolve(const ConvShape& s, int threads, bool add, ConvArrays<T>& a) {
   Workspace scratch;
   const Threads team(threads);
   if (kernels::is_depthwise(s)) {
@@ -82,16 +30,10 @@ void convolve(const ConvShape& s, int threads, bool add, Arrays<T>& a) {
   }
 }
 
-std::string text(const ConvShape& s) {
-  return concat(s.batch, " x ", s.height, " x ", s.width, " x ", s.in, " -> ", s.out, ", kernel ", s.kernel_y, " x ", s.kernel_x, ", stride ",
-                s.stride_y, ' ', s.stride_x, ", padding ", s.padding_y, ' ', s.padding_x, ", dilation ", s.dilation_y, ' ', s.dilation_x,
-                ", groups ", s.groups);
-}
-
 template <class T, class Arch>
 void check(const ConvShape& s) {
   CAPTURE(text(s));
-  Arrays<T> expected(s), got(s);
+  ConvArrays<T> expected(s), got(s);
   convolve_directly(s, expected);
   for (auto* values : {&got.y, &got.dx, &got.dw}) std::fill(values->begin(), values->end(), std::numeric_limits<T>::quiet_NaN());
   convolve<T, Arch>(s, 3, false, got);
@@ -176,18 +118,12 @@ TEST_CASE_TEMPLATE_DEFINE("conv: every way to cut the work", Kind, all_cuts) {
 TEST_CASE_TEMPLATE_APPLY(all_cuts, test::OnEach);
 
 TEST_CASE("conv: the same bits for any number of threads") {
-  // Numbers whose sums are rounded, so that another order would show.
-  const auto irrational = [](std::vector<float>& values) {
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::sin(static_cast<float>(i) * 1.7f);
-  };
-  for (ConvShape s : large_shapes) {
+  for (const ConvShape& s : large_shapes) {
     CAPTURE(text(s));
-    Arrays<float> one(s);
-    for (auto* values : {&one.x, &one.w, &one.dy}) irrational(*values);
+    ConvArrays<float> one = rounded_arrays(s);
     convolve<float, simd::Native>(s, 1, false, one);
     for (const int threads : {2, 3, 7}) {
-      Arrays<float> many(s);
-      for (auto* values : {&many.x, &many.w, &many.dy}) irrational(*values);
+      ConvArrays<float> many = rounded_arrays(s);
       convolve<float, simd::Native>(s, threads, false, many);
       CHECK(many.y == one.y);
       CHECK(many.dx == one.dx);
@@ -198,7 +134,7 @@ TEST_CASE("conv: the same bits for any number of threads") {
 
 TEST_CASE("conv: an infinite input reaches only the outputs that see it") {
   const ConvShape s{.batch = 1, .height = 5, .width = 7, .in = 2, .out = 3, .kernel_y = 3, .kernel_x = 3, .padding_y = 1, .padding_x = 1};
-  Arrays<float> a(s);
+  ConvArrays<float> a(s);
   for (float& w : a.w) w = 1;
   a.x[static_cast<std::size_t>((2 * s.width + 3) * s.in)] = std::numeric_limits<float>::infinity();
   convolve<float, simd::Native>(s, 1, false, a);

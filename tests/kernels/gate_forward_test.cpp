@@ -33,6 +33,8 @@ Drawn draw(const HardConcreteGate<T>&, double theta, double noise, double) {
   return {x, std::clamp(x, 0.0, 1.0), x > 0 && x < 1 ? 1.2 * 1.5 * s * (1 - s) : 0.0};
 }
 
+constexpr double reach = 0.25;  // exact in every T
+
 /// What the kernels read and write for `size` gates.
 template <class T>
 struct Layer {
@@ -124,6 +126,59 @@ TEST_CASE_TEMPLATE_DEFINE("gate_sample agrees with a reference in double", Kind,
   }
 }
 TEST_CASE_TEMPLATE_APPLY(sample, test::OnEach);
+
+TEST_CASE_TEMPLATE_DEFINE("gate_sample: the gradient flows as far as gates reach", Kind, reaches) {
+  using T = typename Kind::T;
+  const double tolerance = sizeof(T) == 4 ? 1e-6 : 1e-14;
+  for (const Index size : {1, 63, 1000}) {
+    Layer<T> near(size), far(size);
+    auto input = far.input(true, false);
+    kernels::gate_sample<GaussianGate<T>, T, typename Kind::Arch>(1, {}, stream, near.input(true, false), near.output());
+    input.reach = T(reach);
+    kernels::gate_sample<GaussianGate<T>, T, typename Kind::Arch>(1, {}, stream, input, far.output());
+    CHECK(far.product == near.product);
+    CHECK(far.gate == near.gate);
+    CHECK(far.sums == near.sums);
+    std::vector<float> noise(at(size));
+    kernels::fill_noise<typename GaussianGate<T>::Noise, typename Kind::Arch>(stream, 0, size, noise.data());
+    Index wrong = 0, more = 0;
+    for (Index i = 0; i < size; ++i) {
+      const double before = draw(GaussianGate<T>(), static_cast<double>(far.theta[at(i)]), noise[at(i)], static_cast<double>(T(0.4))).before;
+      if (std::min(std::abs(before + reach), std::abs(before - 1 - reach)) <= tolerance) continue;
+      wrong += far.is_open(i) != (before > -reach && before < 1 + reach);
+      more += far.is_open(i) && !near.is_open(i);
+    }
+    CHECK(wrong == 0);
+    if (size >= 1000) CHECK(more > size / 20);
+    if (size % 64 != 0) CHECK((far.open.back() >> (size % 64)) == 0);
+  }
+}
+TEST_CASE_TEMPLATE_APPLY(reaches, test::OnEach);
+
+TEST_CASE_TEMPLATE_DEFINE("gate_sample: a sharp clamp around 1/2", Kind, sharp) {
+  using T = typename Kind::T;
+  for (const Index size : {1, 63, 1000}) {
+    Layer<T> soft(size), sharp(size);
+    auto input = sharp.input(true, false);
+    kernels::gate_sample<GaussianGate<T>, T, typename Kind::Arch>(1, {}, stream, soft.input(true, false), soft.output());
+    input.sharpness = T(4);
+    kernels::gate_sample<GaussianGate<T>, T, typename Kind::Arch>(1, {}, stream, input, sharp.output());
+    CHECK(sharp.open == soft.open);  // the gradient's place does not change
+    Index wrong = 0, between = 0;
+    double sum = 0;
+    for (Index i = 0; i < size; ++i) {
+      const double expected = std::clamp((static_cast<double>(soft.gate[i]) - 0.5) * 4 + 0.5, 0.0, 1.0);
+      wrong += std::abs(static_cast<double>(sharp.gate[i]) - expected) > (sizeof(T) == 4 ? 1e-6 : 1e-14);
+      wrong += sharp.product[i] != sharp.gate[i] * sharp.weight[at(i)];
+      between += sharp.gate[i] > 0 && sharp.gate[i] < 1;
+      sum += static_cast<double>(sharp.gate[i]);
+    }
+    CHECK(wrong == 0);
+    CHECK(std::abs(sharp.sums[0] - sum) < 1e-3);  // sums of up to 1,000 in T
+    if (size >= 1000) CHECK((between > 0 && between < size / 8));
+  }
+}
+TEST_CASE_TEMPLATE_APPLY(sharp, test::OnEach);
 
 TEST_CASE_TEMPLATE_DEFINE("gate_sample writes only what is asked for", Kind, sample_parts) {
   using T = typename Kind::T;

@@ -19,6 +19,7 @@ const Case cases[] = {
     {{3, 5, 5, 5}, {2, 1, 1, 5}, {.stride = {2, 2}}},
     {{1, 1, 1, 1}, {1, 1, 1, 1}, {}},
 };
+const Case large = {{16, 8, 8, 32}, {33, 3, 3, 32}, {.padding = {1, 1}}};  // by Winograd's algorithm
 
 }  // namespace
 
@@ -54,7 +55,9 @@ TEST_CASE("conv2d: an empty batch has a weight gradient of zeros") {
 }
 
 TEST_CASE("conv2d: inputs apart, gradients that add up, threads") {
-  for (const Case& each : cases) {
+  std::vector<Case> all(std::begin(cases), std::end(cases));
+  all.push_back(large);
+  for (const Case& each : all) {
     CAPTURE(each.x);
     const auto f = [&](auto in) { return conv2d(in[0], in[1], each.options); };
     const auto inputs = list(random_tensor<float>(each.x, 1), random_tensor<float>(each.w, 2));

@@ -33,6 +33,8 @@ struct GateParameter {
   T sigma = T(0.5);
   SigmaMode sigma_mode = SigmaMode::fixed;
   LearnedSigma<T> learned_sigma;
+  T reach = T(0);                 ///< the gradient flows where -reach < z < 1 + reach before the clamp
+  T sharpness = T(1);             ///< of the clamp around 1/2
   T low = T(-1), high = T(1.25);  ///< theta is clamped to these after every step
   View<const T> weight;           ///< the frozen weight that each gate multiplies; empty for structured gates
   T cost = T(1);                  ///< of one gate in the penalty: 1, or the number of weights that it removes
@@ -42,7 +44,7 @@ struct GateParameter {
   bool pending = false;  ///< whether the following hold the gradient of a backward pass
   Tensor<T> dproduct;    ///< d loss / d (z weight), or d loss / dz where `dproduct_is_dz`
   bool dproduct_is_dz = false;
-  std::vector<std::uint64_t> open;  ///< bit i: 0 < z_i < 1
+  std::vector<std::uint64_t> open;  ///< bit i: the gradient flows through gate i
   Tensor<T> slope;                  ///< dz/dtheta, where it is not just that bit
   T dz_all = T(0);                  ///< d loss / dz that all gates share (rescaling)
   Stream noise;                     ///< of the draw

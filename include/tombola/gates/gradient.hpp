@@ -11,7 +11,7 @@ namespace tombola::inline TOMBOLA_ISA::gates {
 /// The gates as the kernels take them.
 template <class T>
 kernels::GateInput<T> kernel_input(const GateParameter<T>& gate) {
-  return {gate.size(), gate.theta.data(), gate.weight_data(), gate.sigma, gate.sigma_data()};
+  return {gate.size(), gate.theta.data(), gate.weight_data(), gate.sigma, gate.sigma_data(), gate.reach, gate.sharpness};
 }
 
 /// What the kernels need of a gate's pending gradient; with the penalty, or without.

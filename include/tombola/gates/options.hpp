@@ -31,13 +31,20 @@ struct GateOptions {
   bool sigma_through_penalty = false;
   std::optional<double> start = std::nullopt;   ///< mean of the first parameters; default: a relaxed gate of 1/2
   double start_deviation = 0.01;                ///< their standard deviation
+  /// How far outside of (0, 1) before the clamp the gradient still flows. 0: the derivative of the clamp. More: that of a wider one, with
+  /// which closed and open gates learn what they would change, however narrow the noise is (a straight-through estimator: Bengio et
+  /// al., arXiv 1308.3432; the window is that of Hubara et al., arXiv 1602.02830).
+  double reach = 0;
+  /// How steep the clamp of a sampled gate is around 1/2: z = clamp((draw - 1/2) sharpness + 1/2, 0, 1). 1: the relaxed gate. Large: a gate
+  /// that is nearly always 0 or 1, as in a ticket. The gradient stays that of sharpness 1, within `reach`; so do the other readings.
+  double sharpness = 1;
   std::optional<Bounds> bounds = std::nullopt;  ///< default [-1, 1.25] (Gaussian), [-5, 5] (hard-concrete)
 };
 
 /// The gates of one layer at their start: theta_i = start + start_deviation n_i, a function of (seed, id, i).
 /// `weight` is the frozen weight that the gates multiply, borrowed as long as the gates, or empty.
 /// Throws `std::invalid_argument` for a sigma not in (0, 100] (learned: not in [.1, 1], or not Gaussian), bounds that are no range,
-/// a start that is not finite, or a weight of another shape.
+/// a reach not in [0, 100], a sharpness not in [1, 1e6], a start that is not finite, or a weight of another shape.
 template <class T>
 GateParameter<T> make_gates(const GateOptions& options, std::string name, std::uint64_t seed, std::uint32_t id,
                             const Shape& shape, View<const T> weight = {}) {
@@ -48,6 +55,8 @@ GateParameter<T> make_gates(const GateOptions& options, std::string name, std::u
           bounds.high, "]");
   const double start = options.start.value_or(gaussian ? 0.5 : 0.0);
   require(std::isfinite(start), name, ": expected a finite start, got ", start);
+  require(options.reach >= 0 && options.reach <= 100, name, ": expected a gate reach in [0, 100], got ", options.reach);
+  require(options.sharpness >= 1 && options.sharpness <= 1e6, name, ": expected a gate sharpness in [1, 1e6], got ", options.sharpness);
   require(options.start_deviation >= 0 && std::isfinite(options.start_deviation), name,
           ": expected a finite start deviation of at least 0, got ", options.start_deviation);
   require(gaussian || options.sigma_mode == SigmaMode::fixed, name,
@@ -63,6 +72,8 @@ GateParameter<T> make_gates(const GateOptions& options, std::string name, std::u
   gate.v = Tensor<T>(shape);
   gate.sigma = static_cast<T>(options.sigma);
   gate.sigma_mode = options.sigma_mode;
+  gate.reach = static_cast<T>(options.reach);
+  gate.sharpness = static_cast<T>(options.sharpness);
   gate.low = static_cast<T>(bounds.low);
   gate.high = static_cast<T>(bounds.high);
   gate.weight = weight;

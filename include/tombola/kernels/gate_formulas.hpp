@@ -50,7 +50,8 @@ struct Decision {
 
 }  // namespace detail
 
-/// z = clamp(mu + sigma n, 0, 1), n ~ N(0, 1).  dz/dmu = 1{0 < z < 1}, dz/dsigma = n 1{0 < z < 1}.
+/// z = clamp(mu + sigma n, 0, 1), n ~ N(0, 1).  dz/dmu = 1{0 < z < 1}, dz/dsigma = n 1{0 < z < 1} (before the clamp, and within the
+/// gates' reach if they have one).
 /// Source: Yamada et al., "Feature selection using stochastic gates", ICML 2020.
 template <class T>
 struct GaussianGate {

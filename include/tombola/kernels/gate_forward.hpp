@@ -23,6 +23,8 @@ struct GateInput {
   const T* weight = nullptr;  ///< multiplied with the gate; null: one
   T sigma = T(0.5);           ///< of all gates, unless
   const T* sigmas = nullptr;  ///< each gate has its own
+  T reach = T(0);             ///< how far outside of (0, 1) before the clamp the gradient still flows
+  T sharpness = T(1);         ///< of the clamp around 1/2, where gates are sampled
 };
 
 /// Where a pass writes; null where a result is not wanted.
@@ -31,7 +33,7 @@ struct GateOutput {
   T* product = nullptr;  ///< z weight
   T* gate = nullptr;     ///< z
   std::uint64_t* open =
-      nullptr;         ///< bit i: 0 < z_i < 1 before the clamp, where the gradient flows; ceil(count / 64) words
+      nullptr;         ///< bit i: -reach < z_i < 1 + reach before the clamp, where the gradient flows; ceil(count / 64) words
   T* slope = nullptr;  ///< dz/dtheta where it is not just that bit
   double* chunk_sums = nullptr;  ///< sum of z over each chunk of `gate_grain` gates
 };
@@ -48,13 +50,13 @@ void sample_group(const Gate& gate, const GateInput<T>& in, const float* noise, 
                   simd::Batch<T, Arch>& sum) noexcept {
   using V = simd::Batch<T, Arch>;
   constexpr Index lanes = simd::width<T, Arch>;
-  const V zero(T(0)), one(T(1));
+  const V low(-in.reach), high(T(1) + in.reach), sharpness(in.sharpness), offset(T(0.5) - T(0.5) * in.sharpness);
   std::uint64_t open = 0;
   for (Index j = 0; j < noise_group; j += lanes) {
     const V x = gate.draw(simd::load<T, Arch>(in.theta + at + j), simd::load_floats<T, Arch>(noise + j),
                           sigma_at<T, Arch>(in, at + j));
-    const auto inside = (x > zero) & (x < one);
-    const V z = simd::clamp(x, T(0), T(1));
+    const auto inside = (x > low) & (x < high);
+    const V z = simd::clamp(simd::fma(x, sharpness, offset), T(0), T(1));
     sum = sum + z;
     open |= simd::bits(inside) << j;
     if (out.product != nullptr) {
@@ -62,7 +64,7 @@ void sample_group(const Gate& gate, const GateInput<T>& in, const float* noise, 
     }
     if (out.gate != nullptr) simd::store(out.gate + at + j, z);
     if constexpr (!Gate::unit_slope) {
-      if (out.slope != nullptr) simd::store(out.slope + at + j, simd::select(inside, gate.slope(x), zero));
+      if (out.slope != nullptr) simd::store(out.slope + at + j, simd::select(inside, gate.slope(x), V(T(0))));
     }
   }
   if (out.open != nullptr) out.open[at / noise_group] = open;
@@ -82,7 +84,7 @@ void sample_tail(const Gate& gate, const GateInput<T>& in, const float* noise, I
   if (in.weight != nullptr) std::copy_n(in.weight + at, count, weight);
   if (in.sigmas != nullptr) std::copy_n(in.sigmas + at, count, sigma);
   std::uint64_t open = 0;
-  const GateInput<T> padded{noise_group, theta, in.weight == nullptr ? nullptr : weight, in.sigma, sigma};
+  const GateInput<T> padded{noise_group, theta, in.weight == nullptr ? nullptr : weight, in.sigma, sigma, in.reach, in.sharpness};
   sample_group<Gate, T, Arch>(gate, padded, noise, 0, {product, z, &open, slope, nullptr}, sum);
   if (out.product != nullptr) std::copy_n(product, count, out.product + at);
   if (out.gate != nullptr) std::copy_n(z, count, out.gate + at);
@@ -92,7 +94,7 @@ void sample_tail(const Gate& gate, const GateInput<T>& in, const float* noise, I
 
 }  // namespace detail
 
-/// z = clamp(draw(theta, noise), 0, 1), product = z weight, for `in.count` gates; noise i is number i of the stream.
+/// z = clamp((draw(theta, noise) - 1/2) sharpness + 1/2, 0, 1), product = z weight, for `in.count` gates; noise i is number i of the stream.
 template <class Gate, class T, class Arch = simd::Native>
 void gate_sample(const Threads& threads, const Gate& gate, const Stream& stream, const GateInput<T>& in,
                  const GateOutput<T>& out) noexcept {

@@ -5,9 +5,7 @@
 #include <array>
 
 #include "tombola/autograd/pass.hpp"
-#include "tombola/kernels/conv.hpp"
-#include "tombola/kernels/conv_depthwise.hpp"
-#include "tombola/kernels/gemm.hpp"
+#include "tombola/kernels/convolve.hpp"
 
 namespace tombola::inline TOMBOLA_ISA {
 
@@ -39,7 +37,8 @@ inline kernels::ConvShape conv_shape(const Shape& x, const Shape& w, const ConvO
 
 /// y[n, i, j, o] = sum over (p, q, c) of x[n, i stride + p dilation - padding, j stride + q dilation - padding, c] w[o, p, q, c],
 /// zero outside of x.  x [batch, height, width, in], w [out, kernel height, kernel width, in / groups], y [batch, height', width', out].
-/// dx and dw are the correlations that this has as derivatives.
+/// dx and dw are the correlations that this has as derivatives. Large ones with 3 x 3 taps are computed by Winograd's algorithm:
+/// what is not finite in x then spreads to a whole tile of 4 x 4 outputs.
 /// Throws `std::invalid_argument` if shapes or options do not fit, or for values of two passes.
 template <class T>
 Var<T> conv2d(const Var<T>& x, const Var<T>& w, const ConvOptions& options = {}) {
@@ -47,42 +46,18 @@ Var<T> conv2d(const Var<T>& x, const Var<T>& w, const ConvOptions& options = {})
   const kernels::ConvShape s = detail::conv_shape(x.shape(), w.shape(), options);
   Pass<T>& pass = x.pass();
   Var<T> y = pass.result({s.batch, s.out_height(), s.out_width(), s.out}, x.needs_gradient() || w.needs_gradient());
-  const auto as_weights = [s](auto* data) { return kernels::Matrix<std::remove_pointer_t<decltype(data)>>{data, s.out, s.in, s.in, 1}; };  // of a plain product
-  Workspace& scratch = pass.context().workspace();
-  if (s.is_product()) {
-    gemm(pass.threads(), scratch, kernels::matrix(x.value()), as_weights(w.value().data()).transposed(), T(0),
-         kernels::matrix(y.node()->storage.view()));
-  } else if (kernels::is_depthwise(s)) {
-    kernels::depthwise_conv(pass.threads(), scratch, s, x.value().data(), w.value().data(), y.node()->output());
-  } else {
-    kernels::conv(pass.threads(), scratch, s, x.value().data(), w.value().data(), y.node()->output());
-  }
+  kernels::convolve(pass.threads(), pass.context().workspace(), s, x.value().data(), w.value().data(), y.node()->output());
 
-  pass.backward_step(y, [s, as_weights, x = x.node(), w = w.node(), y = y.node()](Pass<T>& pass) {
+  pass.backward_step(y, [s, x = x.node(), w = w.node(), y = y.node()](Pass<T>& pass) {
     Workspace& scratch = pass.context().workspace();
     const T* dy = y->gradient.data();
-    const auto dy_rows = kernels::matrix(View<const T>(y->gradient));
     if (x->needs_gradient) {
       const auto dx = pass.accumulate(*x);
-      const bool add = dx.beta != T(0);
-      if (s.is_product()) {
-        gemm(pass.threads(), scratch, dy_rows, as_weights(w->value.data()), dx.beta, kernels::matrix(dx.into));
-      } else if (kernels::is_depthwise(s)) {
-        kernels::depthwise_input_gradient(pass.threads(), scratch, s, w->value.data(), dy, dx.into.data(), add);
-      } else {
-        kernels::conv_input_gradient(pass.threads(), scratch, s, w->value.data(), dy, dx.into.data(), add);
-      }
+      kernels::convolve_input_gradient(pass.threads(), scratch, s, w->value.data(), dy, dx.into.data(), dx.beta != T(0));
     }
     if (w->needs_gradient) {
       const auto dw = pass.accumulate(*w);
-      const bool add = dw.beta != T(0);
-      if (s.is_product()) {
-        gemm(pass.threads(), scratch, dy_rows.transposed(), kernels::matrix(x->value), dw.beta, as_weights(dw.into.data()));
-      } else if (kernels::is_depthwise(s)) {
-        kernels::depthwise_weight_gradient(pass.threads(), scratch, s, x->value.data(), dy, dw.into.data(), add);
-      } else {
-        kernels::conv_weight_gradient(pass.threads(), scratch, s, x->value.data(), dy, dw.into.data(), add);
-      }
+      kernels::convolve_weight_gradient(pass.threads(), scratch, s, x->value.data(), dy, dw.into.data(), dw.beta != T(0));
     }
   });
   return y;
