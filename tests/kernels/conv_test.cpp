@@ -118,18 +118,7 @@ TEST_CASE_TEMPLATE_DEFINE("conv: every way to cut the work", Kind, all_cuts) {
 TEST_CASE_TEMPLATE_APPLY(all_cuts, test::OnEach);
 
 TEST_CASE("conv: the same bits for any number of threads") {
-  for (const ConvShape& s : large_shapes) {
-    CAPTURE(text(s));
-    ConvArrays<float> one = rounded_arrays(s);
-    convolve<float, simd::Native>(s, 1, false, one);
-    for (const int threads : {2, 3, 7}) {
-      ConvArrays<float> many = rounded_arrays(s);
-      convolve<float, simd::Native>(s, threads, false, many);
-      CHECK(many.y == one.y);
-      CHECK(many.dx == one.dx);
-      CHECK(many.dw == one.dw);
-    }
-  }
+  check_threads(large_shapes, convolve<float, simd::Native>);
 }
 
 TEST_CASE("conv: an infinite input reaches only the outputs that see it") {

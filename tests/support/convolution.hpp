@@ -2,6 +2,8 @@
 /// A convolution by its definition, for the kernels' tests.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -80,6 +82,23 @@ inline std::string text(const ConvShape& s) {
   return concat(s.batch, " x ", s.height, " x ", s.width, " x ", s.in, " -> ", s.out, ", kernel ", s.kernel_y, " x ", s.kernel_x, ", stride ",
                 s.stride_y, ' ', s.stride_x, ", padding ", s.padding_y, ' ', s.padding_x, ", dilation ", s.dilation_y, ' ', s.dilation_x,
                 ", groups ", s.groups);
+}
+
+/// The same bits for any number of threads from `convolve(s, threads, add, arrays)`.
+template <class Shapes, class Convolve>
+void check_threads(const Shapes& shapes, const Convolve& convolve) {
+  for (const ConvShape& s : shapes) {
+    CAPTURE(text(s));
+    ConvArrays<float> one = rounded_arrays(s);
+    convolve(s, 1, false, one);
+    for (const int threads : {2, 3, 7}) {
+      ConvArrays<float> many = rounded_arrays(s);
+      convolve(s, threads, false, many);
+      CHECK(many.y == one.y);
+      CHECK(many.dx == one.dx);
+      CHECK(many.dw == one.dw);
+    }
+  }
 }
 
 }  // namespace tombola::test

@@ -27,6 +27,16 @@ struct TileBlocks {
   Range operator[](Index number) const noexcept { return {number * size, std::min(tiles, (number + 1) * size)}; }
 };
 
+/// Calls `multiply(point, panel)` for every point and panel.
+template <class Multiply>
+void for_each_product(const Threads& threads, Index panels, const Multiply& multiply) noexcept {
+  const Index parts = std::min<Index>(2, panels);  // of a point's panels: chunks for more threads than points
+  parallel_for(threads, planes * parts, [&](Index chunk) {
+    const Range part = EvenParts(panels, parts)[chunk % parts];
+    for (Index panel = part.first; panel < part.last; ++panel) multiply(chunk / parts, panel);
+  });
+}
+
 /// y = the correlation of x with taps that are packed at the points; y is written, or added to.
 template <class T, class Arch>
 class Correlation {
@@ -58,11 +68,7 @@ class Correlation {
     const Planes<T> inputs(scratch, blocks_.size, from_.channels);
     const Planes<T> products(scratch + Planes<T>::size(blocks_.size, from_.channels), blocks_.size, to_.channels);
     tiles_to_points<T, Arch, points>(threads, from_, tiles, x, zeros, inputs);
-    const Index halves = std::min<Index>(2, taps.panels);
-    parallel_for(threads, planes * halves, [&](Index chunk) {
-      const Range panels = EvenParts(taps.panels, halves)[chunk % halves];
-      for (Index panel = panels.first; panel < panels.last; ++panel) multiply(chunk / halves, tiles.size(), inputs, taps, panel, products);
-    });
+    for_each_product(threads, taps.panels, [&](Index point, Index panel) { multiply(point, tiles.size(), inputs, taps, panel, products); });
     points_to_tiles<T, Arch>(threads, products, to_, tiles, y, add);
   }
   void multiply(Index point, Index tiles, const Planes<T>& inputs, const PackedTaps<T, Arch>& taps, Index panel, const Planes<T>& products) const noexcept {
@@ -109,15 +115,12 @@ class TapsGradient {
     const Planes<T> sums(scratch + zeros(), to_.channels, from_.channels);
     const Planes<T> inputs(sums.data + this->sums(), blocks_.size, from_.channels);
     const Planes<T> gradients(inputs.data + Planes<T>::size(blocks_.size, from_.channels), blocks_.size, to_.channels);
-    const Index halves = std::min<Index>(2, panels_);
     for (Index number = 0; number < blocks_.count(); ++number) {
       const Range tiles = blocks_[number];
       tiles_to_points<T, Arch, points>(threads, from_, tiles, x, scratch, inputs);
       tiles_to_points<T, Arch, outputs>(threads, to_, tiles, dy, scratch, gradients);
-      parallel_for(threads, planes * halves, [&](Index chunk) {
-        const Range panels = EvenParts(panels_, halves)[chunk % halves];
-        for (Index panel = panels.first; panel < panels.last; ++panel) multiply(chunk / halves, tiles.size(), inputs, gradients, panel, sums, number > 0);
-      });
+      for_each_product(threads, panels_,
+                       [&](Index point, Index panel) { multiply(point, tiles.size(), inputs, gradients, panel, sums, number > 0); });
     }
     parallel_for(threads, to_.channels, [&](Index row) { points_to_taps(sums, row, dw + row * taps * taps * from_.channels, add); });
   }

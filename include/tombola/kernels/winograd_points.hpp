@@ -90,6 +90,13 @@ struct TiledImages {
 
   constexpr Index tiles() const noexcept { return images * tiles_y * tiles_x; }
   constexpr Index pixel(Index image, Index y, Index x) const noexcept { return ((image * height + y) * width + x) * channels; }
+  /// A tile's image, and its first pixel, which may lie in the padding.
+  struct Corner {
+    Index image, y, x;
+  };
+  constexpr Corner corner(Index tile) const noexcept {
+    return {tile / (tiles_y * tiles_x), tile / tiles_x % tiles_y * outputs - low_y, tile % tiles_x * outputs - low_x};
+  }
 };
 
 /// What lies at one point after the other: for each a matrix [tiles, channels], and lines between them that keep them from falling into
@@ -115,12 +122,11 @@ struct TilePixels {
   const T* at[Size][Size];
 
   TilePixels(const TiledImages& from, Index tile, const T* x, const T* zeros) noexcept {
-    const Index image = tile / (from.tiles_y * from.tiles_x);
-    const Index top = tile / from.tiles_x % from.tiles_y * outputs - from.low_y, left = tile % from.tiles_x * outputs - from.low_x;
+    const TiledImages::Corner corner = from.corner(tile);
     for (Index i = 0; i < Size; ++i) {
-      const bool line = top + i >= 0 && top + i < from.height;
+      const bool line = corner.y + i >= 0 && corner.y + i < from.height;
       for (Index j = 0; j < Size; ++j) {
-        at[i][j] = line && left + j >= 0 && left + j < from.width ? x + from.pixel(image, top + i, left + j) : zeros;
+        at[i][j] = line && corner.x + j >= 0 && corner.x + j < from.width ? x + from.pixel(corner.image, corner.y + i, corner.x + j) : zeros;
       }
     }
   }
@@ -158,15 +164,14 @@ void points_to_tiles(const Threads& threads, const Planes<T>& from, const TiledI
   constexpr Index width = simd::width<T, Arch>;
   parallel_ranges(threads, tiles.size(), 4, [&](Range rows) {
     for (Index row = rows.first; row < rows.last; ++row) {
-      const Index tile = tiles.first + row, image = tile / (to.tiles_y * to.tiles_x);
-      const Index top = tile / to.tiles_x % to.tiles_y * outputs, left = tile % to.tiles_x * outputs;
-      T* corner = y + to.pixel(image, top, left);
+      const TiledImages::Corner corner = to.corner(tiles.first + row);
+      T* first = y + to.pixel(corner.image, corner.y, corner.x);
       for (Index c = 0; c < to.channels; c += width) {
         const Index count = std::min(width, to.channels - c);
         along_both<&Axis<T, Arch>::four_outputs>([&](Index i, Index j) { return simd::load<T, Arch>(from.at(i * points + j, row, c)); },
             [&](Index i, Index j, const simd::Batch<T, Arch>& v) {
-              if (top + i >= to.height || left + j >= to.width) return;
-              T* at = corner + (i * to.width + j) * to.channels + c;
+              if (corner.y + i >= to.height || corner.x + j >= to.width) return;
+              T* at = first + (i * to.width + j) * to.channels + c;
               simd::store_up_to(at, add ? simd::load_up_to<T, Arch>(at, count) + v : v, count);
             });
       }
