@@ -30,13 +30,14 @@ inline constexpr bool is_matrix<Matrix<T>> = true;
 
 /// Packing A pays where rows run along k and many panels reread them, or lie a multiple of a page apart, so that they
 /// fall into the same places of the first-level cache; and where columns run across k, if a low tile uses little of
-/// each cache line and the lines lie far apart or again in the same places.
+/// each cache line and the lines lie far apart, again in the same places, or are reread and too many for that cache.
 template <class Tile, class A>
 bool reads_a_directly([[maybe_unused]] const A& a, [[maybe_unused]] Index n) noexcept {
   if constexpr (is_matrix<A>) {
     constexpr Index size = sizeof(*a.data);
     if (a.lines_are_rows()) return n <= 768 && a.row_stride * size % 4096 != 0;
-    return Tile::rows * size >= 56 || (a.column_stride * size <= 2048 && a.column_stride * size % 1024 != 0);
+    const bool fits = a.columns <= 512 || a.rows < Tile::high || n <= 192;
+    return Tile::rows * size >= 56 || (a.column_stride * size <= 2048 && a.column_stride * size % 1024 != 0 && fits);
   } else {
     return false;
   }

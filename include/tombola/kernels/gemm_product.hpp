@@ -2,6 +2,8 @@
 /// One product under way: packs, multiplies and adds as its plan says, chunk by chunk.
 #pragma once
 
+#include <utility>
+
 #include "tombola/kernels/gemm_operand.hpp"
 #include "tombola/kernels/gemm_pack.hpp"
 #include "tombola/kernels/gemm_plan.hpp"
@@ -155,6 +157,7 @@ class GemmProduct {
         const T* own_a = own.a + (tile - tiles.first) * Tile::row_stride * k.size();
         return read_a(tile, k, plan_.share_a() ? shared_a(tile, offset, k.size()) : own_a);
       };
+      Wanted next_a = k.last < terms.last ? wanted_a(tile_block, k.last) : wanted_a(tile_block + 1, terms.first);
       // A tile of A stays in the first-level cache while C is walked along its rows, or else a panel of B does while C
       // is walked down. The former is better for the long rows of C, but not where rows are short, and A's as long: what was
       // just written and what is read next fall into the same places; nor where the chunk's own A fills the second-level cache.
@@ -162,25 +165,60 @@ class GemmProduct {
       if (along_rows) {
         for (Index tile = tiles.first; tile < tiles.last; ++tile) {
           for (Index panel = panels.first; panel < panels.last; ++panel) {
-            multiply(slice, tile, panel, k, a(tile), read_b(panel, k, offset, own));
+            multiply(slice, tile, panel, k, a(tile), read_b(panel, k, offset, own), next_a.take());
           }
         }
       } else {
         for (Index panel = panels.first; panel < panels.last; ++panel) {
           const GemmRead<T> b = read_b(panel, k, offset, own);
-          for (Index tile = tiles.first; tile < tiles.last; ++tile) multiply(slice, tile, panel, k, a(tile), b);
+          Wanted next_b = panel + 1 < panels.last ? wanted_b(panel + 1, k.first) : wanted_b(panels.first, k.last);
+          for (Index tile = tiles.first; tile < tiles.last; ++tile) {
+            multiply(slice, tile, panel, k, a(tile), b, next_b.elements > 0 ? next_b.take() : next_a.take());
+          }
         }
       }
     }
   }
 
-  void multiply(Index slice, Index tile, Index panel, Range k, const GemmRead<T>& a,
-                const GemmRead<T>& b) const noexcept {
+  /// A block of an operand that is read soon, `elements` of each k, so far apart in memory that the hardware does not see it coming:
+  /// asked for two cache lines at a time, while tiles are multiplied.
+  struct Wanted {
+    const T* data = nullptr;
+    Index elements = 0, step = 0;
+
+    GemmAhead<T> take() noexcept {
+      constexpr Index two_lines = 128 / static_cast<Index>(sizeof(T));
+      if (elements <= 0) return {};
+      elements -= two_lines;
+      return {std::exchange(data, data + two_lines), step};
+    }
+  };
+  static bool is_large(Index elements) noexcept { return elements * static_cast<Index>(sizeof(T)) > Index{1} << 21; }  // others stay in a cache
+  /// Rows of A from term k on, if each worker packs its own from lines across k.
+  Wanted wanted_a([[maybe_unused]] Index tile_block, [[maybe_unused]] Index k) const noexcept {
+    if constexpr (is_matrix<A>) {
+      if (plan_.direct_a || plan_.share_a() || a_.lines_are_rows() || tile_block == plan_.tile_blocks || !is_large(m_ * k_)) return {};
+      const Range tiles = EvenParts(plan_.tiles, plan_.tile_blocks)[tile_block];
+      const Index first = tile_rows(tiles.first).first;
+      return {a_.at(first, k), tile_rows(tiles.last - 1).last - first, a_.column_stride};
+    }
+    return {};
+  }
+  /// Columns of B from term k on, if they are read where they lie.
+  Wanted wanted_b([[maybe_unused]] Index panel, [[maybe_unused]] Index k) const noexcept {
+    if constexpr (is_matrix<B>) {
+      if (plan_.direct_b && k < k_ && is_large(k_ * n_)) return {b_.at(k, panel_columns(panel).first), panel_columns(panel).size(), b_.row_stride};
+    }
+    return {};
+  }
+
+  void multiply(Index slice, Index tile, Index panel, Range k, const GemmRead<T>& a, const GemmRead<T>& b,
+                const GemmAhead<T>& ahead) const noexcept {
     const Range rows = tile_rows(tile), columns = panel_columns(panel);
     const Matrix<T> c = plan_.split ? Matrix<T>{sums_ + slice * m_ * n_, m_, n_, n_, 1} : c_;
     const bool add = plan_.split ? k.first > slice_terms(slice).first : k.first > 0 || beta_ != T(0);
     multiply_tile<T, Arch>(rows.size(), columns.size(), k.size(), a, b, c.at(rows.first, columns.first), c.row_stride,
-                           add);
+                           add, {}, ahead);
     if (plan_.split || k.last < k_) return;
     for (Index i = rows.first; i < rows.last; ++i) epilogue_(c_.at(i, columns.first), i, columns.first, columns.size());
   }

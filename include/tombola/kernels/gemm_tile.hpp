@@ -41,12 +41,20 @@ struct GemmPieces {
   Index inner = 1, a_inner = 0, b_inner = 0;
 };
 
+/// What the caller reads from memory next: two cache lines at data + k * step for each k are asked for meanwhile, unless A is
+/// read along k. Nothing by default.
+template <class T>
+struct GemmAhead {
+  const T* data = nullptr;
+  Index step = 0;
+};
+
 namespace detail {
 
 /// c [Rows, columns] = a b, or += a b if `add`: `depth` terms a piece, operands as `GemmRead` says, columns <= Registers * width.
 template <class T, class Arch, Index Rows, Index Registers, bool along_k>
 void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Index a_step, const T* b_first, Index b_step, T* c,
-                   Index c_stride, Index columns, bool add) noexcept {
+                   Index c_stride, Index columns, bool add, [[maybe_unused]] const GemmAhead<T>& ahead) noexcept {
   constexpr Index width = simd::width<T, Arch>, line = 64 / static_cast<Index>(sizeof(T));
   using Batch = simd::Batch<T, Arch>;
   const Index last = std::min(width, columns - (Registers - 1) * width);
@@ -63,8 +71,14 @@ void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Inde
       for (Index k = 0; k < depth; ++k, a += along_k ? 1 : a_step, b += b_step) {
         if constexpr (along_k) {  // more rows than the hardware follows: ask for the next line of each in turn
           for (Index ahead = line; ahead <= 16; ahead += line) __builtin_prefetch(a + k % 16 * a_step + ahead);
-        } else if (const Index left = depth - k; left <= 96) {  // the lines of C, late enough to stay in the cache
-          __builtin_prefetch(c + left % Rows * c_stride + (left - 1) / Rows % 4 * line, 1);
+        } else {
+          if (ahead.data) {
+            __builtin_prefetch(ahead.data + k * ahead.step, 0, 2);
+            __builtin_prefetch(ahead.data + k * ahead.step + line, 0, 2);
+          }
+          if (const Index left = depth - k; left <= 96) {  // the lines of C, late enough to stay in the cache
+            __builtin_prefetch(c + left % Rows * c_stride + (left - 1) / Rows % 4 * line, 1);
+          }
         }
         Batch terms[Registers];
 #pragma GCC unroll 3
@@ -107,7 +121,8 @@ void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Inde
 }
 
 template <class T>
-using MultiplyTile = void (*)(const GemmPieces&, Index, const T*, Index, const T*, Index, T*, Index, Index, bool) noexcept;
+using MultiplyTile = void (*)(const GemmPieces&, Index, const T*, Index, const T*, Index, T*, Index, Index, bool,
+                              const GemmAhead<T>&) noexcept;
 
 /// `multiply_tile` for every height of a tile, [rows - 1], and width, [registers - 1].
 template <class T, class Arch, bool along_k>
@@ -129,11 +144,11 @@ inline constexpr auto tile_table = [] {
 /// products over the pieces.
 template <class T, class Arch>
 void multiply_tile(Index rows, Index columns, Index depth, const GemmRead<T>& a, const GemmRead<T>& b, T* c,
-                   Index c_stride, bool add, const GemmPieces& pieces = {}) noexcept {
+                   Index c_stride, bool add, const GemmPieces& pieces = {}, const GemmAhead<T>& ahead = {}) noexcept {
   const auto& table = a.along_k ? detail::tile_table<T, Arch, true> : detail::tile_table<T, Arch, false>;
   const auto registers = static_cast<std::size_t>((columns - 1) / GemmTile<T, Arch>::width);
-  table[static_cast<std::size_t>(rows - 1)][registers](pieces, depth, a.data, a.step, b.data, b.step, c, c_stride, columns,
-                                                             add);
+  table[static_cast<std::size_t>(rows - 1)][registers](pieces, depth, a.data, a.step, b.data, b.step, c, c_stride, columns, add,
+                                                       ahead);
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::kernels
