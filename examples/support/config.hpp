@@ -393,7 +393,7 @@ inline void add_image_options(CLI::App& app, Config& c) {
       ->check(CLI::Range(Index{1}, Index{1} << 31))
       ->group("Data");
   app.add_option("--model", c.network, "the network")->check(one_of(image_network_names))->group("Network");
-  app.add_option("--stem", c.stem, "of a resnet: 7 x 7 with stride 2 and pooling (imagenet), or 3 x 3 at full size (cifar)")
+  app.add_option("--stem", c.stem, "of a resnet: 7 x 7 with stride 2 and pooling (imagenet), 3 x 3 at full size (cifar), or that and pooling (pooled)")
       ->check(one_of(stem_names))
       ->group("Network");
   app.add_option("--width", c.width, "multiplies the channels, or the heads of a transformer")->check(within(1.0 / 64, 64.0))->group("Network");

@@ -27,7 +27,7 @@ with tempfile.TemporaryDirectory() as folder:
     data = write_data(Path(folder, "data"), train=400, test=60, side=8)
     models = [["--model", "fast_resnet", "--width", 0.125], ["--model", "shallow_cnn", "--width", 0.25, "--activation", "elu"],
               ["--model", "conv2", "--width", 0.125], ["--model", "conv6", "--width", 0.125, "--rescale", "neuron"],
-              ["--model", "resnet18", "--width", 0.125, "--stem", "imagenet"], ["--model", "resnet50", "--width", 0.0625],
+              ["--model", "resnet18", "--width", 0.125, "--stem", "imagenet"], ["--model", "resnet50", "--width", 0.0625, "--stem", "pooled"],
               ["--model", "fast_resnet", "--width", 0.125, "--structure", "units"], ["--model", "conv4", "--width", 0.125, "--structure", "units"],
               ["--model", "resnet34", "--width", 0.0625, "--structure", "units"],
               ["--model", "vit_tiny", "--width", 0.34, "--depth", 2], ["--model", "vit_tiny", "--depth", 1, "--structure", "units"],

@@ -54,9 +54,9 @@ TEST_CASE("resnet: the numbers of weights and the names are torchvision's, witho
   CHECK(names.back() == "fc.weight");
 }
 
-TEST_CASE("resnet: both stems, and what leaves no channels") {
+TEST_CASE("resnet: the stems, and what leaves no channels") {
   Context context(1);
-  for (const auto stem : {models::Stem::imagenet, models::Stem::cifar}) {
+  for (const auto stem : {models::Stem::imagenet, models::Stem::cifar, models::Stem::pooled}) {
     for (models::ResNetOptions options : {models::resnet18(), models::resnet50(), models::wide_resnet50_2()}) {
       options.stem = stem;
       options.width = 1.0 / 16;
@@ -65,6 +65,18 @@ TEST_CASE("resnet: both stems, and what leaves no channels") {
       CHECK(model(tape.input(random_tensor<float>({2, 32, 32, 3}, 1).view())).shape() == Shape{2, 10});
     }
   }
+  // The same weights: pooled is what cifar is, on features that were pooled.
+  models::ResNetOptions small = models::resnet18();
+  small.width = 1.0 / 16;
+  models::ResNet<nn::Frozen> full(nn::Init{}, small);
+  small.stem = models::Stem::pooled;
+  models::ResNet<nn::Frozen> pooled(nn::Init{}, small);
+  Tape<float> tape(context);
+  const Var<float> x = tape.input(random_tensor<float>({2, 16, 16, 3}, 1).view());
+  Var<float> h = max_pool2d(full.bn1(full.conv1(x)), {.window = {3, 3}, .stride = {2, 2}, .padding = {1, 1}});
+  CHECK(h.shape() == Shape{2, 8, 8, 4});
+  for (auto& block : full.blocks) h = block(h);
+  CHECK(same_bits<float>(pooled(x).value(), full.fc(global_average_pool(h)).value()));
   CHECK_THROWS_WITH_AS((models::ResNet<nn::Frozen>(nn::Init{}, {.width = 0.001})), "resnet: expected a width that leaves 1 to 2^24 channels, got 0.001",
                        std::invalid_argument);
 }

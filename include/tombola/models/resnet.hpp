@@ -18,8 +18,12 @@
 
 namespace tombola::inline TOMBOLA_ISA::models {
 
-/// What comes before the blocks: 7 x 7 with stride 2 and pooling, which leaves a quarter of each side, or 3 x 3 at full size.
-enum class Stem : std::uint8_t { imagenet, cifar };
+/// What comes before the blocks.
+enum class Stem : std::uint8_t {
+  imagenet,  ///< 7 x 7 with stride 2, then pooling: a quarter of each side is left
+  cifar,     ///< 3 x 3 at full size
+  pooled     ///< 3 x 3 at full size, then pooling: half of each side is left
+};
 
 struct ResNetOptions {
   std::array<int, 4> blocks = {3, 4, 6, 3};  ///< of each stage
@@ -101,7 +105,7 @@ struct ResNet {
   /// x [batch, height, width, channels] -> logits [batch, outputs].
   Var<T> operator()(const Var<T>& x) {
     Var<T> h = bn1(conv1(x));
-    if (stem == Stem::imagenet) h = max_pool2d(h, {.window = {3, 3}, .stride = {2, 2}, .padding = {1, 1}});
+    if (stem != Stem::cifar) h = max_pool2d(h, {.window = {3, 3}, .stride = {2, 2}, .padding = {1, 1}});
     for (auto& block : blocks) h = block(h);
     return fc(global_average_pool(h));
   }
