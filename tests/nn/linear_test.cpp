@@ -34,15 +34,16 @@ EigenMatrix effective_weight(nn::Linear<nn::Gated, T>& layer, const PassOptions&
 template <class T>
 void check_gated(double tolerance) {
   Context context(1);
-  const Tensor<T> x = random_tensor<T>({4, 7}, 1);
-  for (const Rescale rescale : {Rescale::none, Rescale::layer, Rescale::neuron}) {
+  using Case = std::pair<Index, Rescale>;
+  for (const auto& [rows, rescale] : {Case{4, Rescale::none}, {4, Rescale::layer}, {20, Rescale::layer}, {4, Rescale::neuron}, {20, Rescale::neuron}}) {
+    const Tensor<T> x = random_tensor<T>({rows, 7}, 1);  // of 14 rows and more the weights are multiplied, not the outputs
     nn::Init init{.seed = 3, .gates = {.start_deviation = 0.5}, .rescale = rescale};
     nn::Linear<nn::Gated, T> layer(init, "fc1", 7, 5);
     for (const Reading reading : readings) {
       const PassOptions options{.gates = reading, .seed = 4, .step = 5};
       Inference<T> pass(context, options);
       const EigenMatrix expected = to_eigen(x) * effective_weight(layer, options).transpose();
-      CHECK(largest_error(layer(pass.input(x)).value(), from_eigen(expected, {4, 5})) < tolerance);
+      CHECK(largest_error(layer(pass.input(x)).value(), from_eigen(expected, {rows, 5})) < tolerance);
     }
   }
 }

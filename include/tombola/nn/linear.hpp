@@ -13,6 +13,16 @@
 
 namespace tombola::inline TOMBOLA_ISA::nn {
 
+/// y = s x w^T with what a weight source gives: w [out, in] and, where its gates are rescaled, their factor s. x [..., in].
+template <class T>
+Var<T> rescaled_linear(const Var<T>& x, const GatedWeight<T>& weight) {
+  const auto& [w, s] = weight;
+  // One factor for all is cheaper on the weights than on the outputs, if these are many more.
+  const bool on_weights = s && s.shape().size() == 1 && 2 * x.shape().last() <= x.shape().rows();
+  const Var<T> y = linear(x, on_weights ? scale(w, s) : w);
+  return s && !on_weights ? scale(y, s) : y;
+}
+
 /// y = s x w^T with a weight w [out, in] from its source and, where its gates are rescaled, their factor s. No bias.
 ///
 ///     Linear<Gated> fc1(init, "fc1", 784, 300);
@@ -32,9 +42,7 @@ struct Linear {
   /// x [..., in] -> y [..., out]. Throws `std::invalid_argument` for another x.
   Var<T> operator()(const Var<T>& x) {
     require(x.shape().rank() >= 1 && x.shape().last() == in, name, ": expected x [..., ", in, "], got ", x.shape());
-    const auto [w, s] = weight(x.pass());
-    Var<T> y = linear(x, w);
-    if (s) y = scale(y, s);
+    Var<T> y = rescaled_linear(x, weight(x.pass()));
     if (x.pass().options().checks_finite) check_finite(name, y);
     return y;
   }

@@ -45,10 +45,7 @@ struct MultiHeadAttention {
   /// x [sequences, length, width] -> y of the same shape; bias and mask as `attention` has them. Throws `std::invalid_argument` for another x.
   Var<T> operator()(const Var<T>& x, const Var<T>& bias = {}, View<const T> mask = {}) {
     require(x.shape().rank() == 3 && x.shape()[2] == width, name, ": expected x [sequences, length, ", width, "], got ", x.shape());
-    const auto [w, s] = in(x.pass());
-    Var<T> qkv = linear(x, w);
-    if (s) qkv = scale(qkv, s);
-    Var<T> y = self_attention(qkv, options, bias, mask);
+    Var<T> y = self_attention(rescaled_linear(x, in(x.pass())), options, bias, mask);
     if (!head_gates.empty()) y = head_gates[0](y);
     if (x.pass().options().checks_finite) check_finite(name, y);
     return out(y);
