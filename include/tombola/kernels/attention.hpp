@@ -77,13 +77,14 @@ class AttentionForward {
   }
 
   AttentionForward(const AttentionShape<T>& shape, const AddedTerms<T, Arch>& terms, const Matrix<const T>& q, const Matrix<const T>& k,
-                   const Matrix<const T>& v, const Matrix<T>& o, T* logsums, T* scratch) noexcept
+                   const Matrix<const T>& v, const Matrix<T>& o, T* logsums, const RowsAhead<T, 4>& ahead, T* scratch) noexcept
       : shape_(shape),
         terms_(terms),
         q_(q),
         k_(k),
         v_(v),
         o_(o),
+        ahead_(ahead),
         tops_(logsums),
         k_panels_(scratch),
         v_panels_(k_panels_ + Panels<T, Arch>::scratch(shape.size, keys(shape))),
@@ -102,7 +103,10 @@ class AttentionForward {
         if (!first && shape_.visible(queries.last - 1) <= keys.first) continue;
         const Matrix<T> logits{logits_, queries.size(), keys.size(), round_up(keys.size(), 16), 1};
         k.multiply(queries.size(), {q_.at(queries.first, 0), q_.row_stride, true}, logits, false);
-        for (Index i = queries.first; i < queries.last; ++i) exponentials(i, keys, logits.at(i - queries.first, 0), first);
+        for (Index i = queries.first; i < queries.last; ++i) {
+          ahead_.ask(i);
+          exponentials(i, keys, logits.at(i - queries.first, 0), first);
+        }
         v.multiply(queries.size(), {logits.data, logits.row_stride, true},
                    {o_.at(queries.first, 0), queries.size(), o_.columns, o_.row_stride, 1}, !first);
       }
@@ -169,6 +173,7 @@ class AttentionForward {
   const AddedTerms<T, Arch> terms_;
   const Matrix<const T> q_, k_, v_;
   const Matrix<T> o_;
+  const RowsAhead<T, 4> ahead_;
   T* tops_;  // in the place of the logarithms that they will be part of
   T *k_panels_, *v_panels_, *logits_, *sums_;
 };
@@ -184,9 +189,15 @@ void attention(const Threads& threads, const AttentionShape<T>& shape, const Att
   using Forward = detail::AttentionForward<T, Arch>;
   const Index blocks = typename Forward::Blocks(shape).query_blocks, pairs = shape.sequences * shape.heads;
   const Index parts = std::min(blocks, divide_up(16, pairs));  // a few heads are shared by all threads
+  const bool looks_ahead = parts == 1 && shape.keys <= Forward::most_keys;  // more would not stay in the cache
   parallel_for(threads, pairs * parts, [&](Index chunk, int worker) {
     const Index pair = chunk / parts, n = pair / shape.heads, h = pair % shape.heads;
-    Forward head(shape, {shape, terms, n, h}, q.head(n, h), k.head(n, h), v.head(n, h), o.head(n, h), logsums + pair * shape.queries,
+    RowsAhead<T, 4> ahead;
+    if (looks_ahead && pair + 1 < pairs) {
+      const Index next_n = (pair + 1) / shape.heads, next_h = (pair + 1) % shape.heads;
+      ahead = {q.head(next_n, next_h), k.head(next_n, next_h), v.head(next_n, next_h), o.head(next_n, next_h)};
+    }
+    Forward head(shape, {shape, terms, n, h}, q.head(n, h), k.head(n, h), v.head(n, h), o.head(n, h), logsums + pair * shape.queries, ahead,
                  scratch + worker * Forward::scratch(shape));
     head.run(EvenParts(blocks, parts)[chunk % parts]);
   });

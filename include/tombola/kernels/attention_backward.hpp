@@ -31,7 +31,7 @@ class AttentionBackward {
   }
 
   AttentionBackward(const AttentionShape<T>& shape, const AttentionTerms<T>& terms, const AttentionGradient<T>& of, Index n, Index h,
-                    T* scratch) noexcept
+                    const RowsAhead<T, 5>& ahead, T* scratch) noexcept
       : shape_(shape),
         terms_(shape, terms, n, h),
         of_(of),
@@ -43,6 +43,7 @@ class AttentionBackward {
         dq_(of.dq.head(n, h)),
         dk_(of.dk.head(n, h)),
         dv_(of.dv.head(n, h)),
+        ahead_(ahead),
         logsums_(of.logsums + (n * shape.heads + h) * shape.queries) {
     const auto take = [&scratch](Index count) { return std::exchange(scratch, scratch + count); };
     k_transposed_ = take(transposed(shape));
@@ -74,6 +75,7 @@ class AttentionBackward {
         k_transposed.multiply(queries.size(), {q_.at(queries.first, 0), q_.row_stride, true}, p, false);
         v_transposed.multiply(queries.size(), {dout_.at(queries.first, 0), dout_.row_stride, true}, dlogits, false);
         for (Index i = queries.first; i < queries.last; ++i) {
+          ahead_.ask(i);
           T* to = dbias == nullptr ? nullptr : dbias + i * shape_.keys + keys.first;
           differentiate(i, keys, p.at(i - queries.first, 0), dlogits.at(i - queries.first, 0), to, add_bias);
         }
@@ -130,6 +132,7 @@ class AttentionBackward {
   const AttentionGradient<T>& of_;
   const Matrix<const T> q_, k_, v_, o_, dout_;
   const Matrix<T> dq_, dk_, dv_;
+  const RowsAhead<T, 5> ahead_;
   const T* logsums_;
   T *k_transposed_, *v_transposed_, *k_plain_, *q_plain_, *dout_plain_, *p_, *dlogits_, *means_;
 };
@@ -189,9 +192,16 @@ void attention_backward(const Threads& threads, const AttentionShape<T>& shape, 
   using Backward = detail::AttentionBackward<T, Arch>;
   const detail::BiasGradient<T> bias(shape, terms.bias_sequences, of.dbias != nullptr);
   T* own = scratch + round_up(bias.scratch(), 16);
+  const bool looks_ahead = of.dbias == nullptr && std::max(shape.queries, shape.keys) <= 2 * Backward::most;  // then heads follow one another
   parallel_for(threads, bias.chunks(), [&](Index chunk, int worker) {
     bias.for_each(chunk, of.dbias, of.add_bias, scratch, [&](Index n, Index h, T* dbias, bool add) {
-      Backward(shape, terms, of, n, h, own + worker * Backward::scratch(shape)).run(dbias, add);
+      RowsAhead<T, 5> ahead;
+      const Index next = n * shape.heads + h + 1, next_n = next / shape.heads, next_h = next % shape.heads;
+      if (looks_ahead && next_n < shape.sequences) {
+        ahead = {of.q.head(next_n, next_h), of.k.head(next_n, next_h), of.v.head(next_n, next_h), of.o.head(next_n, next_h),
+                 of.dout.head(next_n, next_h)};
+      }
+      Backward(shape, terms, of, n, h, ahead, own + worker * Backward::scratch(shape)).run(dbias, add);
     });
   });
   bias.add_up(threads, of.dbias, of.add_bias, scratch);

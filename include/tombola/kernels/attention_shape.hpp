@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 
 #include "tombola/kernels/matrix.hpp"
 
@@ -36,6 +37,21 @@ struct AttentionTerms {
   Index bias_sequences = 1;
   const T* mask = nullptr;
   Index mask_sequences = 1;
+};
+
+/// Rows of the head that comes next: they lie so far apart in memory that the hardware does not see them coming. A softmax asks for one
+/// of each matrix, row by row. Nothing by default.
+template <class T, std::size_t Count>
+struct RowsAhead {
+  std::array<Matrix<const T>, Count> matrices{};
+
+  /// Inlined: g++ takes a function that does nothing but ask for one without effect, and leaves out its calls.
+  [[gnu::always_inline]] void ask(Index row) const noexcept {
+    constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+    for (const Matrix<const T>& m : matrices) {
+      for (Index c = 0; row < m.rows && c < m.columns; c += line) __builtin_prefetch(m.at(row, c), 0, 2);
+    }
+  }
 };
 
 }  // namespace tombola::inline TOMBOLA_ISA::kernels
