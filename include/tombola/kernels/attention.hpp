@@ -192,11 +192,7 @@ void attention(const Threads& threads, const AttentionShape<T>& shape, const Att
   const bool looks_ahead = parts == 1 && shape.keys <= Forward::most_keys;  // more would not stay in the cache
   parallel_for(threads, pairs * parts, [&](Index chunk, int worker) {
     const Index pair = chunk / parts, n = pair / shape.heads, h = pair % shape.heads;
-    RowsAhead<T, 4> ahead;
-    if (looks_ahead && pair + 1 < pairs) {
-      const Index next_n = (pair + 1) / shape.heads, next_h = (pair + 1) % shape.heads;
-      ahead = {q.head(next_n, next_h), k.head(next_n, next_h), v.head(next_n, next_h), o.head(next_n, next_h)};
-    }
+    const RowsAhead<T, 4> ahead = looks_ahead ? rows_ahead(shape, pair + 1, q, k, v, o) : RowsAhead<T, 4>{};
     Forward head(shape, {shape, terms, n, h}, q.head(n, h), k.head(n, h), v.head(n, h), o.head(n, h), logsums + pair * shape.queries, ahead,
                  scratch + worker * Forward::scratch(shape));
     head.run(EvenParts(blocks, parts)[chunk % parts]);

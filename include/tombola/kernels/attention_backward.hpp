@@ -195,12 +195,8 @@ void attention_backward(const Threads& threads, const AttentionShape<T>& shape, 
   const bool looks_ahead = of.dbias == nullptr && std::max(shape.queries, shape.keys) <= 2 * Backward::most;  // then heads follow one another
   parallel_for(threads, bias.chunks(), [&](Index chunk, int worker) {
     bias.for_each(chunk, of.dbias, of.add_bias, scratch, [&](Index n, Index h, T* dbias, bool add) {
-      RowsAhead<T, 5> ahead;
-      const Index next = n * shape.heads + h + 1, next_n = next / shape.heads, next_h = next % shape.heads;
-      if (looks_ahead && next_n < shape.sequences) {
-        ahead = {of.q.head(next_n, next_h), of.k.head(next_n, next_h), of.v.head(next_n, next_h), of.o.head(next_n, next_h),
-                 of.dout.head(next_n, next_h)};
-      }
+      const RowsAhead<T, 5> ahead =
+          looks_ahead ? rows_ahead(shape, n * shape.heads + h + 1, of.q, of.k, of.v, of.o, of.dout) : RowsAhead<T, 5>{};
       Backward(shape, terms, of, n, h, ahead, own + worker * Backward::scratch(shape)).run(dbias, add);
     });
   });

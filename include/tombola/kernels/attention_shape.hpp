@@ -54,4 +54,12 @@ struct RowsAhead {
   }
 };
 
+/// The rows of one head of each, the heads numbered sequence after sequence; past the last one, nothing.
+template <class T, class... Of>
+RowsAhead<T, sizeof...(Of)> rows_ahead(const AttentionShape<T>& shape, Index number, const Of&... of) noexcept {
+  const Index n = number / shape.heads, h = number % shape.heads;
+  if (n >= shape.sequences) return {};
+  return {{of.head(n, h)...}};
+}
+
 }  // namespace tombola::inline TOMBOLA_ISA::kernels

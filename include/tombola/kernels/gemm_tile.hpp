@@ -70,7 +70,7 @@ void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Inde
       const T* b = b_first + outer * pieces.b_outer + inner * pieces.b_inner;
       for (Index k = 0; k < depth; ++k, a += along_k ? 1 : a_step, b += b_step) {
         if constexpr (along_k) {  // more rows than the hardware follows: ask for the next line of each in turn
-          for (Index ahead = line; ahead <= 16; ahead += line) __builtin_prefetch(a + k % 16 * a_step + ahead);
+          for (Index next = line; next <= 16; next += line) __builtin_prefetch(a + k % 16 * a_step + next);
         } else {
           if (ahead.data) {
             __builtin_prefetch(ahead.data + k * ahead.step, 0, 2);

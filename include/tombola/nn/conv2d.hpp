@@ -9,7 +9,6 @@
 #include "tombola/nn/check_finite.hpp"
 #include "tombola/nn/weight_sources.hpp"
 #include "tombola/ops/conv2d.hpp"
-#include "tombola/ops/scale.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::nn {
 
@@ -37,11 +36,9 @@ struct Conv2d {
   /// x [batch, height, width, in] -> y [batch, height', width', out]. Throws `std::invalid_argument` for another x.
   Var<T> operator()(const Var<T>& x) {
     require(x.shape().rank() == 4 && x.shape()[3] == in, name, ": expected x [batch, height, width, ", in, "], got ", x.shape());
-    const auto [w, s] = weight(x.pass());
-    // One factor for all is cheaper on the weights than on the outputs, if there are fewer of them.
-    const bool on_weights = s && s.shape().size() == 1 && w.shape().size() < x.shape().size() / in * out / strides();
-    Var<T> y = conv2d(x, on_weights ? scale(w, s) : w, options);
-    if (s && !on_weights) y = scale(y, s);
+    const GatedWeight<T> source = weight(x.pass());
+    const bool many_outputs = source.weight.shape().size() < x.shape().size() / in * out / strides();
+    Var<T> y = rescaled(source, many_outputs, [&](const Var<T>& w) { return conv2d(x, w, options); });
     if (x.pass().options().checks_finite) check_finite(name, y);
     return y;
   }

@@ -9,18 +9,13 @@
 #include "tombola/nn/check_finite.hpp"
 #include "tombola/nn/weight_sources.hpp"
 #include "tombola/ops/linear.hpp"
-#include "tombola/ops/scale.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::nn {
 
 /// y = s x w^T with what a weight source gives: w [out, in] and, where its gates are rescaled, their factor s. x [..., in].
 template <class T>
 Var<T> rescaled_linear(const Var<T>& x, const GatedWeight<T>& weight) {
-  const auto& [w, s] = weight;
-  // One factor for all is cheaper on the weights than on the outputs, if these are many more.
-  const bool on_weights = s && s.shape().size() == 1 && 2 * x.shape().last() <= x.shape().rows();
-  const Var<T> y = linear(x, on_weights ? scale(w, s) : w);
-  return s && !on_weights ? scale(y, s) : y;
+  return rescaled(weight, 2 * x.shape().last() <= x.shape().rows(), [&x](const Var<T>& w) { return linear(x, w); });
 }
 
 /// y = s x w^T with a weight w [out, in] from its source and, where its gates are rescaled, their factor s. No bias.

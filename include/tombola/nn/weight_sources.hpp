@@ -11,6 +11,7 @@
 #include "tombola/nn/init.hpp"
 #include "tombola/nn/members.hpp"
 #include "tombola/ops/arithmetic.hpp"
+#include "tombola/ops/scale.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::nn {
 
@@ -121,5 +122,15 @@ struct Joint {
   }
   auto members() { return std::tie(weight, gate); }
 };
+
+/// y = s op(w) with what a source gives, for an op that is linear in the weight. One factor for all multiplies the weights instead of the
+/// outputs where these are many more: that is cheaper.
+template <class T, class Op>
+Var<T> rescaled(const GatedWeight<T>& source, bool many_outputs, const Op& op) {
+  const auto& [w, s] = source;
+  const bool on_weights = s && s.shape().size() == 1 && many_outputs;
+  const Var<T> y = op(on_weights ? scale(w, s) : w);
+  return s && !on_weights ? scale(y, s) : y;
+}
 
 }  // namespace tombola::inline TOMBOLA_ISA::nn
