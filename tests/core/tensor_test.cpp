@@ -11,6 +11,9 @@ static_assert(!std::is_copy_constructible_v<Tensor<float>> && !std::is_copy_assi
 static_assert(std::is_nothrow_move_constructible_v<Tensor<float>> && std::is_nothrow_move_assignable_v<Tensor<float>>);
 static_assert(std::is_convertible_v<View<float>, View<const float>>);
 static_assert(!std::is_convertible_v<View<const float>, View<float>>);
+template <class T>
+concept has_view = requires(T&& tensor) { std::forward<T>(tensor).view(); };
+static_assert(has_view<Tensor<float>&> && has_view<const Tensor<float>&> && !has_view<Tensor<float>>);
 
 namespace {
 
@@ -116,12 +119,12 @@ TEST_CASE("view: slice along the outermost axis") {
   CHECK(part.shape() == Shape{2, 2, 2});
   CHECK(part.data() == tensor.data() + 4);
   CHECK(tensor.view().slice(3, 3).shape() == Shape{0, 2, 2});
-  CHECK(Tensor<int>({0, 4}).view().slice(0, 0).shape() == Shape{0, 4});
+  const Tensor<int> empty({0, 4}), scalar(Shape{});
+  CHECK(empty.view().slice(0, 0).shape() == Shape{0, 4});
   const View<int> view = tensor;
   CHECK_THROWS_WITH_AS(view.slice(-1, 2), "slice: expected a range within [3, 2, 2], got [-1, 2)",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(view.slice(2, 1), "slice: expected a range within [3, 2, 2], got [2, 1)", std::invalid_argument);
   CHECK_THROWS_WITH_AS(view.slice(0, 4), "slice: expected a range within [3, 2, 2], got [0, 4)", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(Tensor<int>(Shape{}).view().slice(0, 1), "slice: expected a range within [], got [0, 1)",
-                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(scalar.view().slice(0, 1), "slice: expected a range within [], got [0, 1)", std::invalid_argument);
 }

@@ -36,7 +36,7 @@ Network masked_network(const Properties& properties, Weights weights) {
 Tensor<float> output(Network& network, const Shape& images) {
   Context context(1);
   Inference<float> pass(context);
-  return Tensor<float>::copy_of(network(pass.input(random_tensor<float>(images, 1).view())).value());
+  return Tensor<float>::copy_of(network(pass.input(random_tensor<float>(images, 1))).value());
 }
 
 }  // namespace

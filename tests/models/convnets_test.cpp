@@ -24,7 +24,7 @@ TEST_CASE("conv_n: shapes and the numbers of weights that edge-popup's networks 
   models::ConvN<nn::Frozen> model(nn::Init{}, {.depth = 2, .size = 8});
   Context context(1);
   Inference<float> pass(context);
-  CHECK(model(pass.input(random_tensor<float>({3, 8, 8, 3}, 1).view())).shape() == Shape{3, 10});
+  CHECK(model(pass.input(random_tensor<float>({3, 8, 8, 3}, 1))).shape() == Shape{3, 10});
   CHECK_THROWS_WITH_AS((models::ConvN<nn::Frozen>(nn::Init{}, {.depth = 3})), "conv_n: expected a depth of 2, 4, 6 or 8, got 3",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS((models::ConvN<nn::Frozen>(nn::Init{}, {.depth = 6, .size = 20})),
@@ -62,7 +62,7 @@ TEST_CASE("resnet: the stems, and what leaves no channels") {
       options.width = 1.0 / 16;
       models::ResNet<nn::Frozen> model(nn::Init{}, options);
       Tape<float> tape(context);
-      CHECK(model(tape.input(random_tensor<float>({2, 32, 32, 3}, 1).view())).shape() == Shape{2, 10});
+      CHECK(model(tape.input(random_tensor<float>({2, 32, 32, 3}, 1))).shape() == Shape{2, 10});
     }
   }
   // The same weights: pooled is what cifar is, on features that were pooled.
@@ -72,7 +72,7 @@ TEST_CASE("resnet: the stems, and what leaves no channels") {
   small.stem = models::Stem::pooled;
   models::ResNet<nn::Frozen> pooled(nn::Init{}, small);
   Tape<float> tape(context);
-  const Var<float> x = tape.input(random_tensor<float>({2, 16, 16, 3}, 1).view());
+  const Var<float> x = tape.input(random_tensor<float>({2, 16, 16, 3}, 1));
   Var<float> h = max_pool2d(full.bn1(full.conv1(x)), {.window = {3, 3}, .stride = {2, 2}, .padding = {1, 1}});
   CHECK(h.shape() == Shape{2, 8, 8, 4});
   for (auto& block : full.blocks) h = block(h);

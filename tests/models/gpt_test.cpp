@@ -212,8 +212,8 @@ TEST_CASE("gpt: what it refuses") {
   Context context(1);
   auto model = gpt(small());
   Inference<float> pass(context);
-  CHECK_THROWS_WITH_AS(model(pass, some_ids({7}, 5).view()), "gpt: expected ids [sequences, length], got [7]", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(model(pass, some_ids({1, 8}, 5).view()), "gpt: expected sequences of at most 7 tokens, got 8", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(model(pass, some_ids({7}, 5)), "gpt: expected ids [sequences, length], got [7]", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(model(pass, some_ids({1, 8}, 5)), "gpt: expected sequences of at most 7 tokens, got 8", std::invalid_argument);
   const Tensor<std::int32_t> outside({1, 1}, {5});
   CHECK_THROWS_AS(model(pass, outside.view()), std::invalid_argument);
   CHECK_THROWS_WITH_AS(model(pass.input(random_tensor<float>({1, 2, 4}, 1))), "gpt: expected x [sequences, length, 5], got [1, 2, 4]",

@@ -123,7 +123,7 @@ TEST_CASE("transformers: structured gates on heads and hidden neurons") {
   Context context(1);
   Tape<float> tape(context);
   const Tensor<std::int32_t> labels({2}, {3, 1});
-  tape.backward(cross_entropy(vit(tape.input(random_tensor<float>({2, 8, 8, 3}, 1).view())), labels.view()));
+  tape.backward(cross_entropy(vit(tape.input(random_tensor<float>({2, 8, 8, 3}, 1))), labels.view()));
   for (const auto* gate : nn::gates(vit)) CHECK(gate->pending);
 }
 

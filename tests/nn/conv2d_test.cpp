@@ -145,7 +145,7 @@ TEST_CASE("conv2d layer: running moments are part of the state") {
   Context context(1);
   {
     Tape<float> tape(context);
-    net(tape.input(random_tensor<float>({4, 6, 6, 3}, 1).view()));
+    net(tape.input(random_tensor<float>({4, 6, 6, 3}, 1)));
   }
   CHECK(net.bn1.moments.mean[0] != 0);
   Writer writer;

@@ -42,7 +42,7 @@ TEST_CASE("frozen tensor: what the seed draws, in double the same numbers widene
     const FrozenWeights origin{7, 3, kind, 0.25f};
     const nn::FrozenTensor<float> narrow(origin, "w", {7, 9});
     const nn::FrozenTensor<double> wide(origin, "w", {7, 9});
-    CHECK(same_bits<float>(narrow.value(), drawn(7, 3, kind, 0.25f, {7, 9}).view()));
+    CHECK(same_bits<float>(narrow.value(), drawn(7, 3, kind, 0.25f, {7, 9})));
     for (Index i = 0; i < 63; ++i) CHECK(wide.value()[i] == static_cast<double>(narrow.value()[i]));
     CHECK(narrow.name() == "w");
     CHECK(narrow.shape() == Shape{7, 9});
@@ -73,7 +73,7 @@ TEST_CASE("sources: all begin with the same weights and take one number each") {
     CHECK(init.next == 5);
     CHECK(same_bits<float>(
         weight,
-        drawn(9, 4, WeightInit::kaiming_normal, default_scale(WeightInit::kaiming_normal, 5, 3), {3, 5}).view()));
+        drawn(9, 4, WeightInit::kaiming_normal, default_scale(WeightInit::kaiming_normal, 5, 3), {3, 5})));
     Context context(1);
     Inference<float> pass(context, {.gates = Reading::above_zero});  // gates begin around 1/2: all open
     CHECK(same_bits<float>(source(pass).weight.value(), weight));

@@ -58,10 +58,11 @@ class Tensor {
   T& operator[](Index i) noexcept { return view()[i]; }
   const T& operator[](Index i) const noexcept { return view()[i]; }
 
-  View<T> view() noexcept { return {data(), shape_}; }
-  View<const T> view() const noexcept { return {data(), shape_}; }
-  operator View<T>() noexcept { return view(); }
-  operator View<const T>() const noexcept { return view(); }
+  View<T> view() & noexcept { return {data(), shape_}; }
+  View<const T> view() const& noexcept { return {data(), shape_}; }
+  View<const T> view() const&& = delete;  // of elements about to go
+  operator View<T>() noexcept { return {data(), shape_}; }
+  operator View<const T>() const noexcept { return {data(), shape_}; }  // of a temporary as well: an argument lives as long as the call
 
  private:
   Tensor(const Shape& shape, Block block) noexcept : block_(std::move(block)), shape_(shape) {}
