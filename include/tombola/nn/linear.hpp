@@ -12,7 +12,8 @@
 
 namespace tombola::inline TOMBOLA_ISA::nn {
 
-/// y = s x w^T with what a weight source gives: w [out, in] and, where its gates are rescaled, their factor s. x [..., in].
+/// y = s x w^T with what a weight source gives: w [out, in] and, where its gates are rescaled, their factor s. x [..., in] -> y [..., out].
+/// Throws `std::invalid_argument` if the shapes do not fit.
 template <class T>
 Var<T> rescaled_linear(const Var<T>& x, const GatedWeight<T>& weight) {
   return rescaled(weight, 2 * x.shape().last() <= x.shape().rows(), [&x](const Var<T>& w) { return linear(x, w); });

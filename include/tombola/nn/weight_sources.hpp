@@ -123,8 +123,8 @@ struct Joint {
   auto members() { return std::tie(weight, gate); }
 };
 
-/// y = s op(w) with what a source gives, for an op that is linear in the weight. One factor for all multiplies the weights instead of the
-/// outputs where these are many more: that is cheaper.
+/// y = s op(w) with what a source gives, for `op`: weight -> y that is linear in the weight. One factor for all multiplies the weights instead
+/// of the outputs where `many_outputs` says that it is cheaper. Throws what `op` throws.
 template <class T, class Op>
 Var<T> rescaled(const GatedWeight<T>& source, bool many_outputs, const Op& op) {
   const auto& [w, s] = source;
