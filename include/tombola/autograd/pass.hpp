@@ -216,7 +216,7 @@ class Pass {
   void share(const void* key, const Var<T>& value) { shared_.emplace_back(key, value.node()); }
 
   /// For Var: its last handle is gone.
-  void unused(Node<T>& node) noexcept {
+  [[gnu::noinline]] void unused(Node<T>& node) noexcept {
     if (!records_) {
       node.storage = {};
       node.value = {};
@@ -248,7 +248,7 @@ class Pass {
     return new (arena_.take(sizeof(Step), alignof(Step))) Step(step);
   }
 
-  Pass(Context& context, const PassOptions& options, bool records)
+  [[gnu::noinline]] Pass(Context& context, const PassOptions& options, bool records)
       : context_(&context),
         options_(options),
         records_(records),
@@ -256,11 +256,11 @@ class Pass {
     if (!options_.gates) options_.gates = records ? Reading::sampled : Reading::binary;
     if (!options_.normalisation) options_.normalisation = records ? Normalisation::batch : Normalisation::running;
   }
-  ~Pass() {
+  [[gnu::noinline]] ~Pass() {
     for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) (*node)->~Node();
   }
 
-  Node<T>& new_node() {
+  [[gnu::noinline]] Node<T>& new_node() {
     auto* node = new (arena_.take(sizeof(Node<T>), alignof(Node<T>))) Node<T>();
     nodes_.push_back(node);
     return *node;

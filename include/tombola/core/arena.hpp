@@ -15,7 +15,7 @@ class Arena {
   explicit Arena(Pool& pool) : pool_(&pool) {}
 
   /// `bytes` uninitialised bytes at a multiple of `align` <= 64. Throws `std::bad_alloc`.
-  void* take(std::size_t bytes, std::size_t align) {
+  [[gnu::noinline]] void* take(std::size_t bytes, std::size_t align) {
     used_ = (used_ + align - 1) / align * align;
     if (slabs_.empty() || used_ + bytes > slabs_.back().bytes()) {
       slabs_.push_back(pool_->take(bytes > slab ? bytes : slab));

@@ -17,7 +17,8 @@ namespace tombola::inline TOMBOLA_ISA {
 /// IEEE Transactions on Computers 2008.
 class Crc64 {
  public:
-  void update(std::span<const std::uint8_t> bytes) noexcept {
+  [[gnu::noinline]] void update(std::span<const std::uint8_t> bytes) noexcept {
+    const Tables& tables = Crc64::tables();
     std::uint64_t state = state_;
     const std::uint8_t* next = bytes.data();
     std::size_t left = bytes.size();
@@ -37,8 +38,12 @@ class Crc64 {
  private:
   using Tables = std::array<std::array<std::uint64_t, 256>, 16>;
 
-  /// tables[k][b]: the remainder of byte b with k zero bytes after it.
-  static constexpr Tables make_tables() {
+  /// tables()[k][b]: the remainder of byte b with k zero bytes after it. Computed at the first use, because compilers take long for it.
+  static const Tables& tables() noexcept {
+    static const Tables made = make_tables();
+    return made;
+  }
+  static Tables make_tables() noexcept {
     constexpr std::uint64_t reflected_polynomial = 0xC96C5795D7870F42;
     Tables tables{};
     for (unsigned byte = 0; byte < 256; ++byte) {
@@ -54,12 +59,9 @@ class Crc64 {
     }
     return tables;
   }
-  static const Tables tables;
 
   std::uint64_t state_ = ~std::uint64_t{0};
 };
-
-inline constexpr Crc64::Tables Crc64::tables = Crc64::make_tables();
 
 /// The CRC-64/XZ of the bytes.
 inline std::uint64_t crc64(std::span<const std::uint8_t> bytes) noexcept {

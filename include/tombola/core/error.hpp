@@ -7,7 +7,6 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -20,26 +19,30 @@ namespace detail {
 /// Something that `operator<<` writes, whatever its type: messages are put together in one place, not at every check.
 class Part {
  public:
+  explicit Part(const char* text) noexcept : value_(text), write_(write_text) {}  // literals of all lengths
   template <class T>
-  explicit Part(const T& value) noexcept {
-    if constexpr (std::is_convertible_v<const T&, std::string_view>) {
-      text_ = value;
-      write_ = [](std::ostream& out, const Part& part) { out << part.text_; };
-    } else if constexpr (std::is_function_v<T>) {  // such as std::hex
-      function_ = reinterpret_cast<void (*)()>(&value);
-      write_ = [](std::ostream& out, const Part& part) { out << reinterpret_cast<T*>(part.function_); };
+  explicit Part(const T& value) noexcept : write_(write_value<T>) {
+    if constexpr (std::is_function_v<T>) {  // such as std::hex
+      value_ = reinterpret_cast<const void*>(&value);
     } else {
       value_ = &value;
-      write_ = [](std::ostream& out, const Part& part) { out << *static_cast<const T*>(part.value_); };
     }
   }
-  void write(std::ostream& out) const { write_(out, *this); }
+  void write(std::ostream& out) const { write_(out, value_); }
 
  private:
-  std::string_view text_;
-  const void* value_ = nullptr;
-  void (*function_)() = nullptr;
-  void (*write_)(std::ostream&, const Part&) = nullptr;
+  static void write_text(std::ostream& out, const void* text) { out << static_cast<const char*>(text); }
+  template <class T>
+  static void write_value(std::ostream& out, const void* value) {
+    if constexpr (std::is_function_v<T>) {
+      out << reinterpret_cast<T*>(const_cast<void*>(value));
+    } else {
+      out << *static_cast<const T*>(value);
+    }
+  }
+
+  const void* value_;
+  void (*write_)(std::ostream&, const void*);
 };
 
 [[gnu::noinline]] inline std::string joined(std::initializer_list<Part> parts) {
@@ -48,6 +51,9 @@ class Part {
   return std::move(text).str();
 }
 [[noreturn, gnu::noinline, gnu::cold]] inline void refuse_argument(std::initializer_list<Part> parts) { throw std::invalid_argument(joined(parts)); }
+[[noreturn, gnu::noinline, gnu::cold]] inline void refuse_file(const std::string& path, std::uint64_t offset, const Part& expected, const Part& got) {
+  throw std::runtime_error(joined({Part(path), Part(": at byte "), Part(offset), Part(": expected "), expected, Part(", got "), got}));
+}
 
 }  // namespace detail
 
@@ -67,7 +73,7 @@ void require(bool holds, const Parts&... parts) {
 /// Throws `std::runtime_error` "path: at byte offset: expected ..., got ...".
 template <class Expected, class Got>
 [[noreturn]] void refuse_file(const std::string& path, std::uint64_t offset, const Expected& expected, const Got& got) {
-  throw std::runtime_error(concat(path, ": at byte ", offset, ": expected ", expected, ", got ", got));
+  detail::refuse_file(path, offset, detail::Part(expected), detail::Part(got));
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA

@@ -107,11 +107,15 @@ class Writer {
   template <class T>
   requires std::is_unsigned_v<T>
   void little(T value) {
-    for (std::size_t i = 0; i < sizeof(T); ++i) bytes_.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
+    std::uint8_t part[sizeof(T)];
+    for (std::size_t i = 0; i < sizeof(T); ++i) part[i] = static_cast<std::uint8_t>(value >> (8 * i));
+    bytes(part);
   }
   void little(float value) { little(std::bit_cast<std::uint32_t>(value)); }
   void little(double value) { little(std::bit_cast<std::uint64_t>(value)); }
-  void bytes(std::span<const std::uint8_t> part) { bytes_.insert(bytes_.end(), part.begin(), part.end()); }
+  [[gnu::noinline]] void bytes(std::span<const std::uint8_t> part) {
+    bytes_.insert(bytes_.end(), part.begin(), part.end());
+  }
   /// Throws `std::invalid_argument` if the text is longer than 65,535 bytes.
   void string(std::string_view text) {
     require(text.size() <= 0xFFFF, "writer: expected a string of at most 65535 bytes, got ", text.size());

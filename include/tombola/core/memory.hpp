@@ -37,12 +37,14 @@ class Block {
     std::swap(pool_, taken.pool_);
     return *this;
   }
-  ~Block() { release(); }
+  ~Block() {
+    if (data_ != nullptr) release();
+  }
 
   std::byte* data() const noexcept { return data_; }
   std::size_t bytes() const noexcept { return bytes_; }
-  /// Gives the bytes back now.
-  inline void release() noexcept;
+  /// Gives the bytes back now. Never inlined: wherever a tensor ends, its code would be compiled again.
+  void release() noexcept;
 
  private:
   friend class Pool;
@@ -61,7 +63,7 @@ class Pool {
   ~Pool() { trim(); }
 
   /// A block of at least `bytes`. Throws `std::bad_alloc`.
-  Block take(std::size_t bytes) {
+  [[gnu::noinline]] Block take(std::size_t bytes) {
     const std::size_t size_class = class_of(bytes);
     auto& free = free_[size_class];
     Block block;
@@ -107,7 +109,8 @@ class Pool {
   std::array<std::size_t, 256> lent_{};  // blocks of each class that exist, in use or kept
 };
 
-inline void Block::release() noexcept {
+// Never inlined, as some others that many functions call: compiled once, not everywhere a tensor ends.
+[[gnu::noinline]] inline void Block::release() noexcept {
   if (data_ == nullptr) return;
   if (pool_ != nullptr) {
     pool_->put(data_, bytes_);

@@ -34,14 +34,21 @@ struct Range {
 /// Calls `body(range)`, or `body(range, chunk)`, for [0, count) cut into chunks of `grain` elements, the last one shorter.
 template <class Body>
 void parallel_ranges(const Threads& threads, Index count, Index grain, const Body& body) noexcept {
-  parallel_for(threads, (count + grain - 1) / grain, [&](Index chunk) {
-    const Range range{chunk * grain, std::min(count, (chunk + 1) * grain)};
+  struct Cut {
+    const Body& body;
+    Index count, grain;
+  };
+  const auto call = [](const void* at, Index chunk, int /*worker*/) {
+    const Cut& cut = *static_cast<const Cut*>(at);
+    const Range range{chunk * cut.grain, std::min(cut.count, (chunk + 1) * cut.grain)};
     if constexpr (std::invocable<const Body&, Range, Index>) {
-      body(range, chunk);
+      cut.body(range, chunk);
     } else {
-      body(range);
+      cut.body(range);
     }
-  });
+  };
+  const Cut cut{body, count, grain};
+  threads.run((count + grain - 1) / grain, call, &cut);
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA

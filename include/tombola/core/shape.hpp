@@ -25,7 +25,7 @@ class Shape {
 
   /// Throws `std::invalid_argument` if there are more than six extents, one is negative, or their product overflows.
   Shape(std::initializer_list<Index> extents) : Shape(extents.begin(), static_cast<Index>(extents.size())) {}
-  Shape(const Index* extents, Index rank) {
+  [[gnu::noinline]] Shape(const Index* extents, Index rank) {
     require(rank >= 0 && rank <= max_rank, "shape: expected at most ", max_rank, " extents, got ", rank);
     for (Index i = 0; i < rank; ++i) append(extents[i]);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cassert>
 #include <initializer_list>
 
 #include "tombola/core/memory.hpp"
@@ -55,8 +56,14 @@ class Tensor {
   T* end() noexcept { return data() + size(); }
   const T* begin() const noexcept { return data(); }
   const T* end() const noexcept { return data() + size(); }
-  T& operator[](Index i) noexcept { return view()[i]; }
-  const T& operator[](Index i) const noexcept { return view()[i]; }
+  T& operator[](Index i) noexcept {
+    assert(i >= 0 && i < size());
+    return data()[i];
+  }
+  const T& operator[](Index i) const noexcept {
+    assert(i >= 0 && i < size());
+    return data()[i];
+  }
 
   View<T> view() & noexcept { return {data(), shape_}; }
   View<const T> view() const& noexcept { return {data(), shape_}; }

@@ -168,12 +168,13 @@ class Batches {
     Range cut_rows{0, 0}, cut_columns{0, 0};  ///< of the result, set to 0 (the mean)
   };
 
-  Change change(Index epoch, Index image) const noexcept {
+  [[gnu::noinline]] Index word(std::uint32_t what, Index epoch, Index number) const noexcept {
+    const Stream stream{options_.seed, Purpose::augmentation, what, static_cast<std::uint32_t>(epoch)};
+    return static_cast<Index>(stream.word(static_cast<std::uint64_t>(number)));
+  }
+
+  [[gnu::noinline]] Change change(Index epoch, Index image) const noexcept {
     const Shape& all = images_->pixels.shape();
-    const auto word = [&](std::uint32_t what, Index at_epoch, Index number) {
-      const Stream stream{options_.seed, Purpose::augmentation, what, static_cast<std::uint32_t>(at_epoch)};
-      return static_cast<Index>(stream.word(static_cast<std::uint64_t>(number)));
-    };
     Change made;
     if (options_.shift > 0) {
       const Index reach = 2 * options_.shift + 1;
@@ -200,7 +201,7 @@ class Batches {
     return std::clamp<Index>(i < 0 ? -i : 2 * size - 2 - i, 0, size - 1);
   }
 
-  void normalise_changed(const Change& change, Index image, T* x) const noexcept {
+  [[gnu::noinline]] void normalise_changed(const Change& change, Index image, T* x) const noexcept {
     const Shape& all = images_->pixels.shape();
     const Index height = all[1], width = all[2], channels = all[3];
     const std::uint8_t* pixels = images_->pixels.data() + image * height * width * channels;

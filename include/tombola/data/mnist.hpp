@@ -20,19 +20,19 @@ inline std::string find_idx(const std::string& folder, const std::string& stem, 
   std::string tried;
   for (const char* ending : {"", ".gz"}) {
     for (const char* separator : {"-", "."}) {
-      const std::string file = stem + separator + suffix + ending;
+      const std::string file = concat(stem, separator, suffix, ending);
       const std::filesystem::path path = std::filesystem::path(folder) / file;
       std::error_code ignored;
       if (std::filesystem::exists(path, ignored)) return path.string();
-      tried += (tried.empty() ? "" : ", ") + file;
+      tried = tried.empty() ? file : concat(tried, ", ", file);
     }
   }
   throw std::runtime_error(concat(folder, ": found none of ", tried));
 }
 
 inline Images load_idx_pair(const std::string& folder, const std::string& stem, const std::string& name) {
-  const std::string image_path = find_idx(folder, stem + "-images", "idx3-ubyte");
-  const std::string label_path = find_idx(folder, stem + "-labels", "idx1-ubyte");
+  const std::string image_path = find_idx(folder, concat(stem, "-images"), "idx3-ubyte");
+  const std::string label_path = find_idx(folder, concat(stem, "-labels"), "idx1-ubyte");
   const Bytes image_bytes = read_maybe_gzip(image_path), label_bytes = read_maybe_gzip(label_path);
   const auto pixels = parse_idx(image_bytes, image_path, 3);
   const auto labels = parse_idx(label_bytes, label_path, 1);

@@ -57,24 +57,6 @@ class InverseSigma {
   V of_all_;
 };
 
-/// Calls body with the penalty as a constant, so that a loop in it holds the code of this one only.
-template <class Body>
-void with_penalty(Penalty penalty, const Body& body) noexcept {
-  using enum Penalty;
-  switch (penalty) {
-  case none:
-    return body(std::integral_constant<Penalty, none>{});
-  case sparse:
-    return body(std::integral_constant<Penalty, sparse>{});
-  case undecided:
-    return body(std::integral_constant<Penalty, undecided>{});
-  case variance:
-    return body(std::integral_constant<Penalty, variance>{});
-  case entropy:
-    return body(std::integral_constant<Penalty, entropy>{});
-  }
-}
-
 /// out[j] = g_i for the gates i = range.first + j.
 template <class Gate, class T, class Arch, Penalty penalty>
 void gate_gradient_range(Gate gate, GateGradient<T> from, Range range, T* out) noexcept {
@@ -90,6 +72,27 @@ void gate_gradient_range(Gate gate, GateGradient<T> from, Range range, T* out) n
   Index i = range.first;
   for (; i + lanes <= range.last; i += lanes, out += lanes) simd::store(out, gradient(i, lanes));
   if (i < range.last) simd::store_part(out, gradient(i, range.last - i), range.last - i);
+}
+
+template <class Gate, class T>
+using GateGradientRange = void (*)(Gate, GateGradient<T>, Range, T*) noexcept;
+
+/// `gate_gradient_range` for a penalty: its loop holds the code of this one only.
+template <class Gate, class T, class Arch>
+GateGradientRange<Gate, T> gradient_range(Penalty penalty) noexcept {
+  using enum Penalty;
+  switch (penalty) {
+  case sparse:
+    return &gate_gradient_range<Gate, T, Arch, sparse>;
+  case undecided:
+    return &gate_gradient_range<Gate, T, Arch, undecided>;
+  case variance:
+    return &gate_gradient_range<Gate, T, Arch, variance>;
+  case entropy:
+    return &gate_gradient_range<Gate, T, Arch, entropy>;
+  default:
+    return &gate_gradient_range<Gate, T, Arch, none>;
+  }
 }
 
 /// Calls body(i, count, chunk) for register after register; the last one of a layer may be shorter. The body captures by value
@@ -110,11 +113,9 @@ void for_each_register(const Threads& threads, Index size, const Body& body) noe
 /// gradient_i = g_i. The unfused path, for those who look at gradients, add them up or clip them.
 template <class Gate, class T, class Arch = simd::Native>
 void gate_gradient(const Threads& threads, const Gate& gate, const GateGradient<T>& from, T* gradient) noexcept {
-  detail::with_penalty(from.penalty, [&](auto penalty) {
-    parallel_ranges(threads, from.in.count, gate_grain, [&](Range range) {
-      detail::gate_gradient_range<Gate, T, Arch, penalty()>(gate, from, range, gradient + range.first);
-    });
-  });
+  const auto gradient_range = detail::gradient_range<Gate, T, Arch>(from.penalty);
+  parallel_ranges(threads, from.in.count, gate_grain,
+                  [&](Range range) { gradient_range(gate, from, range, gradient + range.first); });
 }
 
 /// One Adam step on theta, which `from.in.theta` must point to, with g_i as its gradient; then the bounds. One pass over memory.
@@ -123,15 +124,14 @@ void gate_adam(const Threads& threads, const Gate& gate, const GateGradient<T>& 
                T* v) noexcept {
   // Gradients of a few gates, then their step: one loop over both is a chain too long for the processor to look beyond.
   constexpr Index block = 512;
-  detail::with_penalty(from.penalty, [&](auto penalty) {
-    parallel_ranges(threads, from.in.count, gate_grain, [&](Range range) {
-      T gradient[block];
-      for (Index i = range.first; i < range.last; i += block) {
-        const Range part{i, std::min(range.last, i + block)};
-        detail::gate_gradient_range<Gate, T, Arch, penalty()>(gate, from, part, gradient);
-        detail::adam_range<T, Arch>(step, part.size(), gradient, theta + i, m + i, v + i);
-      }
-    });
+  const auto gradient_range = detail::gradient_range<Gate, T, Arch>(from.penalty);
+  parallel_ranges(threads, from.in.count, gate_grain, [&](Range range) {
+    T gradient[block];
+    for (Index i = range.first; i < range.last; i += block) {
+      const Range part{i, std::min(range.last, i + block)};
+      gradient_range(gate, from, part, gradient);
+      detail::adam_range<T, Arch>(step, part.size(), gradient, theta + i, m + i, v + i);
+    }
   });
 }
 

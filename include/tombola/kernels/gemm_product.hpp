@@ -99,7 +99,7 @@ class GemmProduct {
     return shared_b_ + Tile::columns * (offset * plan_.panels + panel * depth);
   }
 
-  void pack_a(Range tiles, Range k, T* out, T* buffer) const noexcept {
+  [[gnu::noinline]] void pack_a(Range tiles, Range k, T* out, T* buffer) const noexcept {
     constexpr Index stride = Tile::row_stride;
     if (a_.lines_are_rows()) {
       for (Index t = tiles.first; t < tiles.last; ++t, out += k.size() * stride) {
@@ -112,7 +112,7 @@ class GemmProduct {
     }
   }
 
-  void pack_b(Range panels, Range k, T* out, T* buffer) const noexcept {
+  [[gnu::noinline]] void pack_b(Range panels, Range k, T* out, T* buffer) const noexcept {
     constexpr Index stride = Tile::columns;
     if (!b_.lines_are_rows()) {
       for (Index p = panels.first; p < panels.last; ++p, out += k.size() * stride) {
@@ -212,8 +212,8 @@ class GemmProduct {
     return {};
   }
 
-  void multiply(Index slice, Index tile, Index panel, Range k, const GemmRead<T>& a, const GemmRead<T>& b,
-                const GemmAhead<T>& ahead) const noexcept {
+  [[gnu::noinline]] void multiply(Index slice, Index tile, Index panel, Range k, const GemmRead<T>& a, const GemmRead<T>& b,
+                                  const GemmAhead<T>& ahead) const noexcept {
     const Range rows = tile_rows(tile), columns = panel_columns(panel);
     const Matrix<T> c = plan_.split ? Matrix<T>{sums_ + slice * m_ * n_, m_, n_, n_, 1} : c_;
     const bool add = plan_.split ? k.first > slice_terms(slice).first : k.first > 0 || beta_ != T(0);

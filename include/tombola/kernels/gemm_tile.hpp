@@ -51,11 +51,27 @@ struct GemmAhead {
 
 namespace detail {
 
+/// c [rows, columns] = sums, or += sums if `add`, where the last register of a row is cut: whole registers would reach behind C.
+/// sums [rows, registers * width], in memory: one function for all tiles.
+template <class T, class Arch>
+[[gnu::noinline]] void write_cut_tile(Index rows, Index registers, const T* sums, T* c, Index c_stride, Index columns, bool add) noexcept {
+  constexpr Index width = simd::width<T, Arch>;
+  for (Index i = 0; i < rows; ++i) {
+    for (Index r = 0; r < registers; ++r, sums += width) {
+      T* to = c + i * c_stride + r * width;
+      const Index count = std::min(width, columns - r * width);
+      const simd::Batch<T, Arch> sum = simd::load<T, Arch>(sums);
+      simd::store_up_to(to, add ? simd::load_up_to<T, Arch>(to, count) + sum : sum, count);
+    }
+  }
+}
+
 /// c [Rows, columns] = a b, or += a b if `add`: `depth` terms a piece, operands as `GemmRead` says, columns <= Registers * width.
 template <class T, class Arch, Index Rows, Index Registers, bool along_k>
 void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Index a_step, const T* b_first, Index b_step, T* c,
                    Index c_stride, Index columns, bool add, [[maybe_unused]] const GemmAhead<T>& ahead) noexcept {
   constexpr Index width = simd::width<T, Arch>, line = 64 / static_cast<Index>(sizeof(T));
+  constexpr bool masked = simd::is_avx512<Arch>;  // there the last register of a row, cut or whole, costs the same
   using Batch = simd::Batch<T, Arch>;
   const Index last = std::min(width, columns - (Registers - 1) * width);
   Batch sums[Rows][Registers];
@@ -83,8 +99,8 @@ void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Inde
         Batch terms[Registers];
 #pragma GCC unroll 3
         for (Index r = 0; r < Registers; ++r) {
-          const bool masked = simd::is_avx512<Arch> && r == Registers - 1;  // free there; elsewhere a short B is packed
-          terms[r] = masked ? simd::load_part<T, Arch>(b + r * width, last) : simd::load<T, Arch>(b + r * width);
+          const bool cut = masked && r == Registers - 1;  // elsewhere a short B is packed
+          terms[r] = cut ? simd::load_part<T, Arch>(b + r * width, last) : simd::load<T, Arch>(b + r * width);
         }
 #pragma GCC unroll 16
         for (Index i = 0; i < Rows; ++i) {
@@ -95,14 +111,24 @@ void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Inde
       }
     }
   }
-  const bool cut = simd::is_avx512<Arch> || last < width;  // the last register of a row; there a whole one costs no more
+  if constexpr (!masked) {
+    if (last < width) {
+      T stored[Rows * Registers * width];
+#pragma GCC unroll 16
+      for (Index i = 0; i < Rows; ++i) {
+#pragma GCC unroll 3
+        for (Index r = 0; r < Registers; ++r) simd::store(stored + (i * Registers + r) * width, sums[i][r]);
+      }
+      return write_cut_tile<T, Arch>(Rows, Registers, stored, c, c_stride, columns, add);
+    }
+  }
   if (add) {
 #pragma GCC unroll 16
     for (Index i = 0; i < Rows; ++i) {
 #pragma GCC unroll 3
       for (Index r = 0; r < Registers; ++r) {
         const T* from = c + i * c_stride + r * width;
-        sums[i][r] = (r == Registers - 1 && cut ? simd::load_part<T, Arch>(from, last) : simd::load<T, Arch>(from)) + sums[i][r];
+        sums[i][r] = (masked && r == Registers - 1 ? simd::load_part<T, Arch>(from, last) : simd::load<T, Arch>(from)) + sums[i][r];
       }
     }
   }
@@ -111,7 +137,7 @@ void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Inde
 #pragma GCC unroll 3
     for (Index r = 0; r < Registers; ++r) {
       T* to = c + i * c_stride + r * width;
-      if (r == Registers - 1 && cut) {
+      if (masked && r == Registers - 1) {
         simd::store_part(to, sums[i][r], last);
       } else {
         simd::store(to, sums[i][r]);

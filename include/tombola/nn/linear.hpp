@@ -36,7 +36,7 @@ struct Linear {
         weight(init, name + ".weight", checked_shape(), inputs, outputs) {}
 
   /// x [..., in] -> y [..., out]. Throws `std::invalid_argument` for another x.
-  Var<T> operator()(const Var<T>& x) {
+  [[gnu::noinline]] Var<T> operator()(const Var<T>& x) {
     require(x.shape().rank() >= 1 && x.shape().last() == in, name, ": expected x [..., ", in, "], got ", x.shape());
     Var<T> y = rescaled_linear(x, weight(x.pass()));
     if (x.pass().options().checks_finite) check_finite(name, y);

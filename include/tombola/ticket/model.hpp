@@ -2,12 +2,14 @@
 /// From a model to its ticket, and back.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <map>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tombola/gates/mask.hpp"
 #include "tombola/nn/weight_sources.hpp"
@@ -52,10 +54,10 @@ template <class T = float, class Model>
 Ticket make_ticket(Model& model, std::map<std::string, std::string> properties = {}) {
   Ticket ticket;
   ticket.properties = std::move(properties);
-  std::map<std::string, const GateParameter<T>*> of_weights;
+  std::vector<const GateParameter<T>*> of_weights;
   nn::for_each_of<GateParameter<T>>(model, [&](GateParameter<T>& gate) {
     if (gate.weight.size() != 0) {
-      of_weights.emplace(gate.name, &gate);
+      of_weights.push_back(&gate);
     } else {
       ticket.units.push_back({gate.name, gates::mask(gate)});
     }
@@ -65,11 +67,11 @@ Ticket make_ticket(Model& model, std::map<std::string, std::string> properties =
   });
   nn::for_each_of<nn::FrozenTensor<T>>(model, [&](nn::FrozenTensor<T>& weight) {
     require(weight.origin().has_value(), "ticket: expected weights as the seed drew them, got loaded weights ", weight.name());
-    const auto gate = of_weights.find(weight.name());
+    const auto gate = std::find_if(of_weights.begin(), of_weights.end(), [&](const auto* each) { return each->name == weight.name(); });
     Bits open = Bits::all(weight.shape().size());
     const WeightLayout layout(weight.shape());
     if (gate != of_weights.end()) {
-      const Bits mask = gates::mask(*gate->second);
+      const Bits mask = gates::mask(**gate);
       for (Index i = 0; i < mask.size(); ++i) open.set(layout.number(i), mask[i]);
     }
     ticket.seed = weight.origin()->seed;
