@@ -157,7 +157,6 @@ class GemmProduct {
         const T* own_a = own.a + (tile - tiles.first) * Tile::row_stride * k.size();
         return read_a(tile, k, plan_.share_a() ? shared_a(tile, offset, k.size()) : own_a);
       };
-      Wanted next_a = k.last < terms.last ? wanted_a(tile_block, k.last) : wanted_a(tile_block + 1, terms.first);
       // A tile of A stays in the first-level cache while C is walked along its rows, or else a panel of B does while C
       // is walked down. The former is better for the long rows of C, but not where rows are short, and A's as long: what was
       // just written and what is read next fall into the same places; nor where the chunk's own A fills the second-level cache.
@@ -165,10 +164,11 @@ class GemmProduct {
       if (along_rows) {
         for (Index tile = tiles.first; tile < tiles.last; ++tile) {
           for (Index panel = panels.first; panel < panels.last; ++panel) {
-            multiply(slice, tile, panel, k, a(tile), read_b(panel, k, offset, own), next_a.take());
+            multiply(slice, tile, panel, k, a(tile), read_b(panel, k, offset, own), {});
           }
         }
       } else {
+        Wanted next_a = k.last < terms.last ? wanted_a(tile_block, k.last) : wanted_a(tile_block + 1, terms.first);
         for (Index panel = panels.first; panel < panels.last; ++panel) {
           const GemmRead<T> b = read_b(panel, k, offset, own);
           Wanted next_b = panel + 1 < panels.last ? wanted_b(panel + 1, k.first) : wanted_b(panels.first, k.last);
