@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -102,7 +103,8 @@ void check_tails() {
 template <class Arch, class T>
 void check_plans() {
   constexpr Index shapes[][3] = {{128, 100, 300}, {29, 27, 4000}, {300, 100, 70},
-                                 {1500, 20, 33},  {30, 1600, 50}, {800, 800, 40}};
+                                 {1500, 20, 33},  {30, 1600, 50}, {800, 800, 40},
+                                 {1100, 8, 520},  {8, 1100, 520}};  // the last two: an operand above 2 MiB, asked for ahead of time
   Workspace scratch;
   for (const auto& shape : shapes) {
     const Index m = shape[0], n = shape[1], k = shape[2];
@@ -148,6 +150,14 @@ TEST_CASE("gemm: the plans of this test are the intended ones") {
   CHECK(plan_gemm<float, simd::Native>(300, 100, 70, false, false).share_b());
   CHECK_FALSE(plan_gemm<float, simd::Native>(30, 1600, 50, false, false).share_b());
   CHECK(plan_gemm<float, simd::Native>(800, 800, 900, false, false).slices > 1);
+  // Above 2 MiB, columns of A that each worker packs and rows of B read where they lie are asked for ahead of time.
+  const auto rows_of = [](Index rows, Index columns) { return Matrix<const float>{nullptr, rows, columns, columns, 1}; };
+  CHECK_FALSE(kernels::reads_a_directly<kernels::GemmTile<float, simd::Native>>(rows_of(520, 1100).transposed(), 8));
+  for (const bool direct_b : {false, true}) CHECK_FALSE(plan_gemm<float, simd::Native>(1100, 8, 520, false, direct_b).share_a());
+  for (const auto& [m, n, k] : {std::array<Index, 3>{300, 250, 2200}, {8, 1100, 520}}) {
+    CAPTURE(m);
+    CHECK(kernels::reads_b_directly(rows_of(k, n), m));
+  }
 }
 
 TEST_CASE("gemm: by hand") {
@@ -161,7 +171,7 @@ TEST_CASE("gemm: by hand") {
 TEST_CASE("gemm: the same bits for any number of threads, packed or not") {
   constexpr Index shapes[][3] = {{128, 300, 784}, {300, 784, 128}, {29, 27, 4000},
                                  {1800, 64, 64},  {900, 800, 800}, {40, 2000, 300},
-                                 {300, 250, 2200}};  // the last: operands that are asked for ahead of time
+                                 {300, 250, 2200}, {1100, 8, 520}};  // the last: B, and A, is asked for ahead of time
   Workspace scratch;
   for (const auto& shape : shapes) {
     const Index m = shape[0], n = shape[1], k = shape[2];

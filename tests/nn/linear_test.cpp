@@ -4,10 +4,12 @@
 
 #include <limits>
 
+#include "support/gate_gradients.hpp"
 #include "support/gates.hpp"
 #include "support/matrix_reference.hpp"
 #include "support/tensors.hpp"
 #include "tombola/nn/unit_gates.hpp"
+#include "tombola/ops/sum.hpp"
 
 using namespace tombola;
 using namespace test_support;
@@ -111,6 +113,22 @@ TEST_CASE("linear layer: trained weights get a gradient, frozen ones have no pla
   CHECK(nn::gates<double>(trained).empty());
   CHECK(nn::gates<double>(joint).size() == 1);
   CHECK(nn::parameters<double>(joint).size() == 1);
+}
+
+TEST_CASE("linear layer: gradients of gates, the rescaling factor on the weights or on the outputs") {
+  Context context(1);
+  for (const Index rows : {Index{4}, Index{14}}) {  // of 14 and more the weights are multiplied
+    for (const Rescale rescale : {Rescale::layer, Rescale::neuron}) {
+      CAPTURE(rows);
+      CAPTURE(static_cast<int>(rescale));
+      nn::Init init{.seed = 3, .gates = {.start_deviation = 0.2}, .rescale = rescale};
+      nn::Linear<nn::Gated, double> layer(init, "fc1", 7, 5);
+      const auto gates = nn::gates<double>(layer);
+      const Tensor<double> x = random_tensor<double>({rows, 7}, 1), weights = random_tensor<double>({rows, 5}, 2);
+      const GateLoss loss = [&](Pass<double>& pass) { return sum(layer(pass.input(x)) * pass.input(weights)); };
+      CHECK(theta_difference(context, gates, loss, {clear_of_kinks<double>(gates, 5)}) < 1e-8);
+    }
+  }
 }
 
 TEST_CASE("linear layer: names stand in error messages") {
