@@ -154,10 +154,8 @@ TEST_CASE("gemm: the plans of this test are the intended ones") {
   const auto rows_of = [](Index rows, Index columns) { return Matrix<const float>{nullptr, rows, columns, columns, 1}; };
   CHECK_FALSE(kernels::reads_a_directly<kernels::GemmTile<float, simd::Native>>(rows_of(520, 1100).transposed(), 8));
   for (const bool direct_b : {false, true}) CHECK_FALSE(plan_gemm<float, simd::Native>(1100, 8, 520, false, direct_b).share_a());
-  for (const auto& [m, n, k] : {std::array<Index, 3>{300, 250, 2200}, {8, 1100, 520}}) {
-    CAPTURE(m);
-    CHECK(kernels::reads_b_directly(rows_of(k, n), m));
-  }
+  CHECK(kernels::reads_b_directly(rows_of(520, 1100), 8));
+  CHECK(kernels::reads_b_directly(rows_of(2200, 250), 300));
 }
 
 TEST_CASE("gemm: by hand") {
