@@ -37,6 +37,10 @@ Var<T> watched(const Var<T>& x, std::vector<T>& betas) {
   return y;
 }
 
+template <class Value>
+concept can_alias = requires(Pass<float>& pass, Value&& value) { pass.alias(std::forward<Value>(value), true); };
+static_assert(can_alias<Tensor<float>&> && can_alias<View<const float>> && !can_alias<Tensor<float>> && !can_alias<const Tensor<float>>);
+
 /// Where the pool would put the next block for a tensor of this shape.
 const float* next_place(Context& context, const Shape& shape) {
   return Tensor<float>::uninitialized(shape, context.pool()).data();
@@ -91,6 +95,18 @@ TEST_CASE("tape: an input may be a tensor that the pass takes over") {
   CHECK(in.value().data() == place);
   CHECK(x.size() == 0);
   CHECK_FALSE(in.needs_gradient());
+}
+
+TEST_CASE("tape: a variable may be a tensor that the tape takes over") {
+  Context context(1);
+  Tape<float> tape(context);
+  const Var<float> in = tape.variable(Tensor<float>({2}, {3, 4}));
+  const Tensor<float> other = Tensor<float>::filled({2}, 9.0f);  // in the place of the temporary, were it gone
+  CHECK(in.needs_gradient());
+  tape.backward(in * in, Tensor<float>({2}, {1, 10}));
+  CHECK(same_bits(tape.gradient(in), Tensor<float>({2}, {6, 80})));
+  CHECK(same_bits(Tensor<float>::copy_of(in.value()), Tensor<float>({2}, {3, 4})));
+  CHECK(other[0] == 9);
 }
 
 TEST_CASE("tape: backward gives back values that no Var refers to, and keeps the others") {

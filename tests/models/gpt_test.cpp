@@ -17,6 +17,10 @@ namespace {
 
 models::GptOptions small() { return {.vocabulary = 5, .length = 7, .columns = 8, .depth = 2, .heads = 2, .mlp = 12}; }
 
+template <class Ids>
+concept takes_ids = requires(models::Gpt<nn::Gated>& gpt, Pass<float>& pass, Ids&& ids) { gpt(pass, std::forward<Ids>(ids)); };
+static_assert(takes_ids<Tensor<std::int32_t>&> && takes_ids<View<const std::int32_t>> && !takes_ids<Tensor<std::int32_t>>);
+
 Tensor<std::int32_t> some_ids(const Shape& shape, std::int32_t vocabulary) {
   const Tensor<double> numbers = random_tensor<double>(shape, 5, 0, vocabulary);
   Tensor<std::int32_t> ids(shape);
@@ -212,9 +216,9 @@ TEST_CASE("gpt: what it refuses") {
   Context context(1);
   auto model = gpt(small());
   Inference<float> pass(context);
-  CHECK_THROWS_WITH_AS(model(pass, some_ids({7}, 5)), "gpt: expected ids [sequences, length], got [7]", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(model(pass, some_ids({1, 8}, 5)), "gpt: expected sequences of at most 7 tokens, got 8", std::invalid_argument);
-  const Tensor<std::int32_t> outside({1, 1}, {5});
+  const Tensor<std::int32_t> flat = some_ids({7}, 5), long_one = some_ids({1, 8}, 5), outside({1, 1}, {5});
+  CHECK_THROWS_WITH_AS(model(pass, flat), "gpt: expected ids [sequences, length], got [7]", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(model(pass, long_one), "gpt: expected sequences of at most 7 tokens, got 8", std::invalid_argument);
   CHECK_THROWS_AS(model(pass, outside.view()), std::invalid_argument);
   CHECK_THROWS_WITH_AS(model(pass.input(random_tensor<float>({1, 2, 4}, 1))), "gpt: expected x [sequences, length, 5], got [1, 2, 4]",
                        std::invalid_argument);

@@ -12,6 +12,12 @@ constexpr auto first = [](auto in) { return first_token(in[0]); };
 const std::vector<std::int32_t> words{3, 0, 3, 3, 1, 0};
 const auto look_up = [](auto in) { return embedding(in[0], View<const std::int32_t>(words.data(), Shape{2, 3})); };
 
+template <class Ids>
+concept looks_up = requires(const Var<float>& table, Ids&& ids) { embedding(table, std::forward<Ids>(ids)); };
+using Tokens = Tensor<std::int32_t>;
+static_assert(looks_up<Tokens&> && looks_up<const Tokens&> && looks_up<View<const std::int32_t>>);
+static_assert(!looks_up<Tokens> && !looks_up<const Tokens>);  // they would be gone before backward
+
 template <class T>
 std::vector<Tensor<T>> tokens(const Shape& shape) {
   return list(random_tensor<T>(shape, 1), random_tensor<T>({shape.last()}, 2));

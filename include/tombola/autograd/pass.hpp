@@ -155,6 +155,7 @@ class Pass {
     if (owner != nullptr) ++owner->handles;
     return {*this, node};
   }
+  Var<T> alias(const Tensor<T>&& value, bool needs_gradient, Node<T>* owner = nullptr) = delete;  // it would be gone
   /// A buffer from the pass's pool.
   Tensor<T> buffer(const Shape& shape) { return Tensor<T>::uninitialized(shape, context_->pool()); }
 
@@ -284,11 +285,9 @@ class Tape : public Pass<T> {
   explicit Tape(Context& context, const PassOptions& options = {}) : Pass<T>(context, options, true) {}
 
   /// A value whose gradient is wanted; borrowed as long as the pass. Read it with `gradient` after `backward`.
-  Var<T> variable(View<const T> value) {
-    Var<T> x = this->input(value);
-    x.node()->needs_gradient = true;
-    return x;
-  }
+  Var<T> variable(View<const T> value) { return with_gradient(this->input(value)); }
+  /// The same of a value that this tape takes over.
+  Var<T> variable(Tensor<T>&& value) { return with_gradient(this->input(std::move(value))); }
 
   /// Replays the steps backwards from d loss / d loss = 1. Each gradient, and each value that no Var refers to, is given
   /// back after its last reader, so a tape runs backwards once. Throws `std::invalid_argument` unless the loss is one value
@@ -333,6 +332,11 @@ class Tape : public Pass<T> {
   }
 
  private:
+  static Var<T> with_gradient(Var<T> x) noexcept {
+    x.node()->needs_gradient = true;
+    return x;
+  }
+
   bool done_ = false;
 };
 

@@ -51,6 +51,7 @@ struct Gpt {
     const auto [table, s] = wte(pass);
     return logits(embedding(table, ids), s);
   }
+  Var<T> operator()(Pass<T>& pass, const Tensor<std::int32_t>&& ids) = delete;  // they would be gone
   /// The same of tokens as rows of numbers, x [sequences, length, vocabulary]: one-hot, or a mixture of tokens.
   Var<T> operator()(const Var<T>& x) {
     require(x.shape().rank() == 3 && x.shape()[2] == options.vocabulary, "gpt: expected x [sequences, length, ", options.vocabulary, "], got ",

@@ -50,6 +50,7 @@ struct MultiHeadAttention {
     if (x.pass().options().checks_finite) check_finite(name, y);
     return out(y);
   }
+  Var<T> operator()(const Var<T>& x, const Var<T>& bias, const Tensor<T>&& mask) = delete;  // it would be gone
   auto members() { return std::tie(in, out, head_gates); }
   void connect(ConnectionChain& chain) const {
     chain.add(in_name);

@@ -90,5 +90,7 @@ Var<T> embedding(const Var<T>& table, View<const std::int32_t> ids) {
   });
   return y;
 }
+template <class T>
+Var<T> embedding(const Var<T>& table, const Tensor<std::int32_t>&& ids) = delete;  // they would be gone
 
 }  // namespace tombola::inline TOMBOLA_ISA
