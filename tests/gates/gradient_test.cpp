@@ -36,7 +36,7 @@ struct Layer {
     gate.open.resize((size + 63) / 64);
     gate.slope = Tensor<T>({size});
     gate.noise = {42, Purpose::gate_noise, gate.id, step};
-    gates::with_formulas<T>(gate.kind, [&](auto formulas) {
+    gates::with_formulas<T>(gate, [&](auto formulas) {
       kernels::gate_sample(
           1, formulas, gate.noise, gates::kernel_input(gate),
           kernels::GateOutput<T>{product.data(), nullptr, gate.open.data(), gate.slope.data(), nullptr});

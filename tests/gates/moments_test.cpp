@@ -87,7 +87,7 @@ TEST_CASE_TEMPLATE_DEFINE("drawn gates have these moments", T, monte_carlo) {
     const kernels::GateInput<T> in{count, theta.data(), nullptr, T(sigma), nullptr};
     kernels::gate_sample(1, kernels::GaussianGate<T>{}, stream, in, {nullptr, z.data(), open.data(), nullptr, nullptr});
     const kernels::GateGradient<T> from{in, ones.data(), open.data()};
-    kernels::gate_sigma_gradient(1, stream, from, false, sigma_slope.data());
+    kernels::gate_sigma_gradient(1, kernels::GaussianGate<T>(), stream, from, false, sigma_slope.data());
     // The mean of f over all gates, with the variance of the sample.
     const auto mean = [&](const auto& f) {
       double sum = 0, squares = 0;

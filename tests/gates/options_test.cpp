@@ -166,10 +166,14 @@ TEST_CASE("options out of range are refused") {
                        std::invalid_argument);
 }
 
-TEST_CASE("with_formulas gives the formulas of the kind") {
-  const auto is_gaussian = [](auto formulas) {
-    return std::is_same_v<decltype(formulas), kernels::GaussianGate<float>>;
-  };
-  CHECK(gates::with_formulas<float>(GateKind::gaussian, is_gaussian));
-  CHECK_FALSE(gates::with_formulas<float>(GateKind::hard_concrete, is_gaussian));
+TEST_CASE("with_formulas gives the formulas of the gates' kind and sharpness") {
+  for (const auto& [its_kind, its_sharpness] : {std::pair{GateKind::gaussian, 1.0}, {GateKind::gaussian, 4.0}, {GateKind::hard_concrete, 2.5}}) {
+    const GateKind kind = its_kind;
+    const double sharpness = its_sharpness;
+    const auto gate = make<float>({.kind = kind, .sharpness = sharpness});
+    gates::with_formulas(gate, [kind, sharpness](auto formulas) {
+      CHECK(std::is_same_v<decltype(formulas), kernels::GaussianGate<float>> == (kind == GateKind::gaussian));
+      CHECK(formulas.sharpness == static_cast<float>(sharpness));
+    });
+  }
 }

@@ -82,22 +82,22 @@ constexpr HardPoint hard_points[] = {
 };
 
 template <class Gate, class T>
-double value_of(Penalty penalty, T theta, T sigma) {
+double value_of(Penalty penalty, T theta, T sigma, const Gate& gate = {}) {
   double sum = 0;
-  kernels::gate_penalty<Gate, T>(1, {}, penalty, {1, &theta, nullptr, sigma, nullptr}, &sum);
+  kernels::gate_penalty<Gate, T>(1, gate, penalty, {1, &theta, nullptr, sigma, nullptr}, &sum);
   return sum;
 }
 template <class Gate, class T>
-double slope_of(Penalty penalty, T theta, T sigma) {
+double slope_of(Penalty penalty, T theta, T sigma, const Gate& gate = {}) {
   T slope;
   kernels::gate_gradient<Gate, T>(
-      1, {}, {{1, &theta, nullptr, sigma, nullptr}, nullptr, nullptr, nullptr, 0, penalty, 1}, &slope);
+      1, gate, {{1, &theta, nullptr, sigma, nullptr}, nullptr, nullptr, nullptr, 0, penalty, 1}, &slope);
   return static_cast<double>(slope);
 }
 template <class T>
-double sigma_slope_of(Penalty penalty, T mu, T sigma) {
+double sigma_slope_of(Penalty penalty, T mu, T sigma, const GaussianGate<T>& gate = {}) {
   T slope;
-  kernels::gate_sigma_gradient<T>(1, {}, {{1, &mu, nullptr, sigma, nullptr}, nullptr, nullptr, nullptr, 0, penalty, 1},
+  kernels::gate_sigma_gradient<T>(1, gate, {}, {{1, &mu, nullptr, sigma, nullptr}, nullptr, nullptr, nullptr, 0, penalty, 1},
                                   true, &slope);
   return static_cast<double>(slope);
 }
@@ -188,24 +188,60 @@ TEST_CASE_TEMPLATE_DEFINE("penalties and slopes stay finite far outside of the b
 }
 TEST_CASE_TEMPLATE_INVOKE(far, float, double);
 
-TEST_CASE("the sparse and undecided penalties are what the sampling kernel does on average") {
+TEST_CASE_TEMPLATE_DEFINE("the sparse and undecided penalties are what the sampling kernel does on average, however sharp", Gate, drawn) {
+  const Index count = 1'000'000;
+  std::vector<double> z(static_cast<std::size_t>(count));
+  for (const double sharpness : {1.0, 3.0, 50.0}) {
+    const Gate gate(sharpness);
+    for (const double at : {-4.0, -1.0, -0.2, 0.0, 0.5, 0.7, 1.1, 3.0}) {
+      CAPTURE(sharpness);
+      CAPTURE(at);
+      const std::vector<double> theta(z.size(), at);
+      kernels::gate_sample<Gate, double>(1, gate, {5, Purpose::gate_noise, 0, 0}, {count, theta.data(), nullptr, 0.4, nullptr},
+                                         {nullptr, z.data(), nullptr, nullptr, nullptr});
+      const auto share = [&](const auto& f) {
+        const double p = static_cast<double>(std::count_if(z.begin(), z.end(), f)) / static_cast<double>(count);
+        return test::Sample{static_cast<double>(count), p, p * (1 - p)};
+      };
+      const double sparse = value_of(Penalty::sparse, at, 0.4, gate), undecided = value_of(Penalty::undecided, at, 0.4, gate);
+      if (sparse > 1e-4 && sparse < 1 - 1e-4) CHECK(share([](double x) { return x > 0; }).agrees_with(sparse));
+      if (undecided > 1e-4) CHECK(share([](double x) { return x > 0 && x < 1; }).agrees_with(undecided));
+    }
+  }
+}
+TEST_CASE_TEMPLATE_INVOKE(drawn, GaussianGate<double>, HardConcreteGate<double>);
+
+TEST_CASE("p = P(z > 1/2), of which the variance and the entropy are made, is that of hard-concrete draws") {
   const Index count = 1'000'000;
   std::vector<double> z(static_cast<std::size_t>(count));
   for (const double log_alpha : {-4.0, -1.0, 0.0, 0.5, 3.0}) {
-    CAPTURE(log_alpha);
     const std::vector<double> theta(z.size(), log_alpha);
-    kernels::gate_sample<HardConcreteGate<double>, double>(1, {}, {5, Purpose::gate_noise, 0, 0},
-                                                           {count, theta.data(), nullptr, 0.5, nullptr},
+    kernels::gate_sample<HardConcreteGate<double>, double>(1, {}, {5, Purpose::gate_noise, 0, 0}, {count, theta.data(), nullptr, 0.5, nullptr},
                                                            {nullptr, z.data(), nullptr, nullptr, nullptr});
-    const auto share = [&](const auto& f) {
-      const double p = static_cast<double>(std::count_if(z.begin(), z.end(), f)) / static_cast<double>(count);
-      return test::Sample{static_cast<double>(count), p, p * (1 - p)};
-    };
-    using Gate = HardConcreteGate<double>;
-    CHECK(share([](double x) { return x > 0; }).agrees_with(value_of<Gate>(Penalty::sparse, log_alpha, 0.5)));
-    CHECK(
-        share([](double x) { return x > 0 && x < 1; }).agrees_with(value_of<Gate>(Penalty::undecided, log_alpha, 0.5)));
-    // p = P(z > 1/2), of which the other two are made
-    CHECK(share([](double x) { return x > 0.5; }).agrees_with(1 / (1 + std::exp(-log_alpha))));
+    const double p = static_cast<double>(std::count_if(z.begin(), z.end(), [](double x) { return x > 0.5; })) / static_cast<double>(count);
+    CHECK(test::Sample{static_cast<double>(count), p, p * (1 - p)}.agrees_with(1 / (1 + std::exp(-log_alpha))));
   }
 }
+
+// Central differences of step 1e-5: off by 1e-10 times the third derivative, which at sharpness 50 and width .1 is below 2e3.
+TEST_CASE_TEMPLATE_DEFINE("slopes of penalties are their derivatives, however sharp", Gate, slopes) {
+  const double step = 1e-5, tolerance = 1e-6;
+  for (const Penalty penalty : {Penalty::sparse, Penalty::undecided, Penalty::variance, Penalty::entropy}) {
+    for (const double sharpness : {1.0, 3.0, 50.0}) {
+      const Gate gate(sharpness);
+      for (const double theta : {-0.3, 0.1, 0.45, 0.5, 0.62, 0.9}) {
+        CAPTURE(static_cast<int>(penalty));
+        CAPTURE(sharpness);
+        CAPTURE(theta);
+        const double sigma = 0.1;
+        const double by_theta = (value_of(penalty, theta + step, sigma, gate) - value_of(penalty, theta - step, sigma, gate)) / (2 * step);
+        CHECK(std::abs(slope_of(penalty, theta, sigma, gate) - by_theta) < tolerance);
+        if constexpr (std::is_same_v<Gate, GaussianGate<double>>) {
+          const double by_sigma = (value_of(penalty, theta, sigma + step, gate) - value_of(penalty, theta, sigma - step, gate)) / (2 * step);
+          CHECK(std::abs(sigma_slope_of(penalty, theta, sigma, gate) - by_sigma) < tolerance);
+        }
+      }
+    }
+  }
+}
+TEST_CASE_TEMPLATE_INVOKE(slopes, GaussianGate<double>, HardConcreteGate<double>);

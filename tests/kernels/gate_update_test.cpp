@@ -177,7 +177,7 @@ TEST_CASE_TEMPLATE_DEFINE("each penalty's slope is its numeric derivative", Kind
   };
   const auto sigma_slope = [&](Penalty penalty, double mu, double sigma) {
     double gradient = 0;
-    kernels::gate_sigma_gradient<double, Arch>(1, stream, parts(penalty, mu, sigma), true, &gradient);
+    kernels::gate_sigma_gradient<double, Arch>(1, {}, stream, parts(penalty, mu, sigma), true, &gradient);
     return gradient;
   };
   for (const Penalty penalty : penalties) {
@@ -251,7 +251,7 @@ TEST_CASE_TEMPLATE_DEFINE("gate_sigma_gradient is noise times the gradient by z"
         from.penalty = Penalty::sparse;
         from.lambda = T(0.3);
         test::Guarded<T> gradient(size);
-        kernels::gate_sigma_gradient<T, Arch>(1, stream, from, through_penalty, gradient.data());
+        kernels::gate_sigma_gradient<T, Arch>(1, {}, stream, from, through_penalty, gradient.data());
         CHECK(gradient.intact());
         std::vector<float> noise(at(size));
         kernels::fill_noise<kernels::NormalNoise, Arch>(stream, 0, size, noise.data());
@@ -277,7 +277,7 @@ TEST_CASE("gate_sigma_gradient is the numeric derivative of sum c_i w_i z_i by e
   Layer<double> layer(size);
   const auto from = layer.forward<GaussianGate<double>, simd::Native>({}, true, true);
   std::vector<double> gradient(at(size));
-  kernels::gate_sigma_gradient(1, stream, from, false, gradient.data());
+  kernels::gate_sigma_gradient(1, GaussianGate<double>(), stream, from, false, gradient.data());
   const auto draw = [&](double shift) {
     std::vector<double> sigmas(layer.sigmas), product(at(size));
     for (double& sigma : sigmas) sigma += shift;
@@ -339,7 +339,7 @@ TEST_CASE_TEMPLATE_DEFINE("gate kernels give the same bits for any number of thr
     std::vector<T> sigma(at(size)), theta(layer.theta), m(at(size), T(0.1)), v(at(size), T(0.1));
     std::vector<double> sums(at(kernels::gate_chunks(size)));
     const auto gradient = gradient_of<Gate, Arch>({}, from, threads);
-    kernels::gate_sigma_gradient<T, Arch>(threads, stream, from, true, sigma.data());
+    kernels::gate_sigma_gradient<T, Arch>(threads, {}, stream, from, true, sigma.data());
     kernels::gate_penalty<Gate, T, Arch>(threads, {}, Penalty::sparse, from.in, sums.data());
     auto own = from;
     own.in.theta = theta.data();

@@ -11,7 +11,7 @@ namespace tombola::inline TOMBOLA_ISA::gates {
 /// The gates as the kernels take them.
 template <class T>
 kernels::GateInput<T> kernel_input(const GateParameter<T>& gate) {
-  return {gate.size(), gate.theta.data(), gate.weight_data(), gate.sigma, gate.sigma_data(), gate.reach, gate.sharpness};
+  return {gate.size(), gate.theta.data(), gate.weight_data(), gate.sigma, gate.sigma_data(), gate.reach};
 }
 
 /// What the kernels need of a gate's pending gradient; with the penalty, or without.
@@ -39,7 +39,7 @@ template <class T>
 void add_sigma_gradient(const Threads& threads, GateParameter<T>& gate, bool with_penalty) {
   const auto parts = gradient_parts(gate, with_penalty);
   Tensor<T> each = Tensor<T>::uninitialized({gate.size()});
-  kernels::gate_sigma_gradient(threads, gate.noise, parts, with_penalty && gate.learned_sigma.through_penalty,
+  kernels::gate_sigma_gradient(threads, kernels::GaussianGate<T>(gate.sharpness), gate.noise, parts, with_penalty && gate.learned_sigma.through_penalty,
                                each.data());
   auto& to = gate.sigma_gradient;
   if (to.size() == 0) to = Tensor<T>(gate.learned_sigma.log_sigma.shape());
@@ -64,7 +64,7 @@ void make_explicit(const Threads& threads, GateParameter<T>& gate) {
     add_sigma_gradient(threads, gate, false);
   }
   Tensor<T> more = first ? std::move(gate.gradient) : Tensor<T>::uninitialized(gate.shape());
-  with_formulas<T>(gate.kind, [&](auto formulas) {
+  with_formulas<T>(gate, [&](auto formulas) {
     kernels::gate_gradient(threads, formulas, gradient_parts(gate, false), more.data());
   });
   if (first) {
@@ -82,7 +82,7 @@ template <class T>
 Tensor<T> gradient(Context& context, GateParameter<T>& gate) {
   make_explicit(context.threads(), gate);
   Tensor<T> total = Tensor<T>::uninitialized(gate.shape());
-  with_formulas<T>(gate.kind, [&](auto formulas) {  // nothing is pending: this is the penalty's part alone
+  with_formulas<T>(gate, [&](auto formulas) {  // nothing is pending: this is the penalty's part alone
     kernels::gate_gradient(context.threads(), formulas, gradient_parts(gate, true), total.data());
   });
   if (gate.has_gradient) {

@@ -19,7 +19,7 @@ Bits mask(const GateParameter<T>& gate, Reading reading = Reading::binary) {
   std::vector<T> z(static_cast<std::size_t>(gate.size()));
   kernels::GateInput<T> input = kernel_input(gate);
   input.weight = nullptr;
-  with_formulas<T>(gate.kind, [&](auto formulas) {
+  with_formulas<T>(gate, [&](auto formulas) {
     kernels::gate_read(1, formulas, reading, input,
                        kernels::GateOutput<T>{z.data(), nullptr, nullptr, nullptr, nullptr});
   });
@@ -50,7 +50,7 @@ template <class T>
 kernels::GateCounts counts(const Threads& threads, const GateParameter<T>& gate, Reading reading = Reading::binary) {
   require(reading == Reading::binary || reading == Reading::above_zero,
           "counts: expected the reading binary or above_zero");
-  return with_formulas<T>(gate.kind, [&](auto formulas) {
+  return with_formulas<T>(gate, [&](auto formulas) {
     return kernels::gate_counts(threads, formulas, reading, gate.theta.data(), gate.size());
   });
 }

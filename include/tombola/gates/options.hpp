@@ -36,7 +36,8 @@ struct GateOptions {
   /// al., arXiv 1308.3432; the window is that of Hubara et al., arXiv 1602.02830).
   double reach = 0;
   /// How steep the clamp of a sampled gate is around 1/2: z = clamp((draw - 1/2) sharpness + 1/2, 0, 1). 1: the relaxed gate. Large: a gate
-  /// that is nearly always 0 or 1, as in a ticket. The gradient stays that of sharpness 1, within `reach`; so do the other readings.
+  /// that is nearly always 0 or 1, as in a ticket; its penalties are those of what is drawn. dz/dmu stays that of sharpness 1, within `reach`;
+  /// so do the other readings.
   double sharpness = 1;
   std::optional<Bounds> bounds = std::nullopt;  ///< default [-1, 1.25] (Gaussian), [-5, 5] (hard-concrete)
 };
@@ -99,11 +100,11 @@ GateParameter<T> make_gates(const GateOptions& options, std::string name, std::u
   return gate;
 }
 
-/// Calls `f(formulas)` with the formulas of this kind of gate.
+/// Calls `f(formulas)` with the formulas of these gates.
 template <class T, class F>
-decltype(auto) with_formulas(GateKind kind, const F& f) {
-  if (kind == GateKind::gaussian) return f(kernels::GaussianGate<T>{});
-  return f(kernels::HardConcreteGate<T>{});
+decltype(auto) with_formulas(const GateParameter<T>& gate, const F& f) {
+  if (gate.kind == GateKind::gaussian) return f(kernels::GaussianGate<T>(gate.sharpness));
+  return f(kernels::HardConcreteGate<T>(gate.sharpness));
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::gates

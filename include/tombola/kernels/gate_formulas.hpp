@@ -13,6 +13,13 @@ namespace tombola::inline TOMBOLA_ISA::kernels {
 
 namespace detail {
 
+/// The draw above which a gate of this sharpness is open: z = clamp((draw - 1/2) sharpness + 1/2, 0, 1) is above 0 from here on, and 1 from
+/// 1 - edge on. Penalties are those of what is drawn; at sharpness 1 the edge is 0.
+template <class T>
+T edge_of(T sharpness) noexcept {
+  return (T(1) - T(1) / sharpness) / T(2);
+}
+
 /// The standard normal density.
 template <class V>
 V normal_density(const V& x) noexcept {
@@ -57,6 +64,10 @@ template <class T>
 struct GaussianGate {
   using Noise = NormalNoise;
   static constexpr bool unit_slope = true;  ///< dz/dtheta is 1 wherever 0 < z < 1
+  T sharpness = T(1), edge = T(0);
+
+  GaussianGate() = default;
+  explicit GaussianGate(T its_sharpness) noexcept : sharpness(its_sharpness), edge(detail::edge_of(its_sharpness)) {}
 
   /// mu + sigma n, before the clamp.
   template <class V>
@@ -80,9 +91,9 @@ struct GaussianGate {
     case Penalty::none:
       return V(T(0));
     case Penalty::sparse:
-      return normal_distribution(mu * inverse);
+      return normal_distribution((mu - V(edge)) * inverse);
     case Penalty::undecided:
-      return normal_distribution((V(T(1)) - mu) * inverse) - normal_distribution(-mu * inverse);
+      return normal_distribution((V(T(1) - edge) - mu) * inverse) - normal_distribution((V(edge) - mu) * inverse);
     default:
       return detail::Decision<V>(penalty, normal_distribution((mu - V(T(0.5))) * inverse)).value;
     }
@@ -94,9 +105,9 @@ struct GaussianGate {
     case Penalty::none:
       return V(T(0));
     case Penalty::sparse:
-      return normal_density(mu * inverse) * inverse;
+      return normal_density((mu - V(edge)) * inverse) * inverse;
     case Penalty::undecided:
-      return (normal_density(mu * inverse) - normal_density((V(T(1)) - mu) * inverse)) * inverse;
+      return (normal_density((mu - V(edge)) * inverse) - normal_density((V(T(1) - edge) - mu) * inverse)) * inverse;
     default: {
       const V x = (mu - V(T(0.5))) * inverse;
       return detail::Decision<V>(penalty, detail::normal_distribution(x)).slope * normal_density(x) * inverse;
@@ -107,7 +118,7 @@ struct GaussianGate {
   template <class V>
   V penalty_sigma_slope(Penalty penalty, const V& mu, const V& inverse) const noexcept {
     using detail::normal_density;
-    const V a = -mu * inverse, b = (V(T(1)) - mu) * inverse, x = (mu - V(T(0.5))) * inverse;
+    const V a = (V(edge) - mu) * inverse, b = (V(T(1) - edge) - mu) * inverse, x = (mu - V(T(0.5))) * inverse;
     switch (penalty) {
     case Penalty::none:
       return V(T(0));
@@ -128,6 +139,13 @@ struct HardConcreteGate {
   using Noise = LogisticNoise;
   static constexpr bool unit_slope = false;
   static constexpr T gamma = T(-0.1), zeta = T(1.1), beta = T(2) / T(3);
+  T sharpness = T(1);
+  /// beta log((edge - gamma) / (zeta - edge)): z > 0 with probability sigmoid(log alpha - shift), z = 1 with sigmoid(log alpha + shift)
+  /// (the same shift, because gamma and zeta lie symmetrically around 1/2).
+  T shift = shift_of(T(0));
+
+  HardConcreteGate() = default;
+  explicit HardConcreteGate(T its_sharpness) noexcept : sharpness(its_sharpness), shift(shift_of(detail::edge_of(its_sharpness))) {}
 
   template <class V>
   V draw(const V& log_alpha, const V& noise, const V&) const noexcept {
@@ -172,18 +190,15 @@ struct HardConcreteGate {
     }
   }
 
-  /// beta log(-gamma / zeta): z > 0 with probability sigmoid(log alpha - shift), z = 1 with sigmoid(log alpha + shift)
-  /// (the same shift, because gamma and zeta lie symmetrically around 1/2).
-  static T shift() noexcept { return beta * std::log(-gamma / zeta); }
-
  private:
+  static T shift_of(T edge) noexcept { return beta * std::log((edge - gamma) / (zeta - edge)); }
   template <class V>
-  static V above_zero(const V& log_alpha) noexcept {
-    return simd::sigmoid(log_alpha - V(shift()));
+  V above_zero(const V& log_alpha) const noexcept {
+    return simd::sigmoid(log_alpha - V(shift));
   }
   template <class V>
-  static V is_one(const V& log_alpha) noexcept {
-    return simd::sigmoid(log_alpha + V(shift()));
+  V is_one(const V& log_alpha) const noexcept {
+    return simd::sigmoid(log_alpha + V(shift));
   }
   template <class V>
   static V logistic_density(const V& p) noexcept {

@@ -24,7 +24,6 @@ struct GateInput {
   T sigma = T(0.5);           ///< of all gates, unless
   const T* sigmas = nullptr;  ///< each gate has its own
   T reach = T(0);             ///< how far outside of (0, 1) before the clamp the gradient still flows
-  T sharpness = T(1);         ///< of the clamp around 1/2, where gates are sampled
 };
 
 /// Where a pass writes; null where a result is not wanted.
@@ -50,7 +49,7 @@ void sample_group(const Gate& gate, const GateInput<T>& in, const float* noise, 
                   simd::Batch<T, Arch>& sum) noexcept {
   using V = simd::Batch<T, Arch>;
   constexpr Index lanes = simd::width<T, Arch>;
-  const V low(-in.reach), high(T(1) + in.reach), sharpness(in.sharpness), offset(T(0.5) - T(0.5) * in.sharpness);
+  const V low(-in.reach), high(T(1) + in.reach), sharpness(gate.sharpness), offset(T(0.5) - T(0.5) * gate.sharpness);
   std::uint64_t open = 0;
   for (Index j = 0; j < noise_group; j += lanes) {
     const V x = gate.draw(simd::load<T, Arch>(in.theta + at + j), simd::load_floats<T, Arch>(noise + j),
@@ -84,7 +83,7 @@ void sample_tail(const Gate& gate, const GateInput<T>& in, const float* noise, I
   if (in.weight != nullptr) std::copy_n(in.weight + at, count, weight);
   if (in.sigmas != nullptr) std::copy_n(in.sigmas + at, count, sigma);
   std::uint64_t open = 0;
-  const GateInput<T> padded{noise_group, theta, in.weight == nullptr ? nullptr : weight, in.sigma, sigma, in.reach, in.sharpness};
+  const GateInput<T> padded{noise_group, theta, in.weight == nullptr ? nullptr : weight, in.sigma, sigma, in.reach};
   sample_group<Gate, T, Arch>(gate, padded, noise, 0, {product, z, &open, slope, nullptr}, sum);
   if (out.product != nullptr) std::copy_n(product, count, out.product + at);
   if (out.gate != nullptr) std::copy_n(z, count, out.gate + at);

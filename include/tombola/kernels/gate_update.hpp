@@ -138,8 +138,8 @@ void gate_adam(const Threads& threads, const Gate& gate, const GateGradient<T>& 
 /// gradient_i = d loss / dsigma_i = (d loss / dz_i) n_i 1{0 < z_i < 1}, plus lambda d penalty_i/dsigma_i where
 /// `through_penalty`. Draws the noise of the step again. Gaussian gates only.
 template <class T, class Arch = simd::Native>
-void gate_sigma_gradient(const Threads& threads, const Stream& stream, const GateGradient<T>& from, bool through_penalty,
-                         T* gradient) noexcept {
+void gate_sigma_gradient(const Threads& threads, const GaussianGate<T>& gate, const Stream& stream, const GateGradient<T>& from,
+                         bool through_penalty, T* gradient) noexcept {
   using V = simd::Batch<T, Arch>;
   using Gate = GaussianGate<T>;
   using Source = NoiseSource<typename Gate::Noise, Arch>;
@@ -155,7 +155,7 @@ void gate_sigma_gradient(const Threads& threads, const Stream& stream, const Gat
             simd::load_floats<T, Arch>(noise + i % Source::block);
       if (through_penalty) {
         const V theta = simd::load_up_to<T, Arch>(from.in.theta + i, count);
-        g = simd::fma(V(from.lambda), Gate{}.penalty_sigma_slope(from.penalty, theta, inverse(i, count)), g);
+        g = simd::fma(V(from.lambda), gate.penalty_sigma_slope(from.penalty, theta, inverse(i, count)), g);
       }
       simd::store_up_to(gradient + i, g, count);
     }

@@ -20,7 +20,7 @@ Var<T> gate_penalty(Pass<T>& pass, std::type_identity_t<std::span<GateParameter<
   double total = 0;
   for (GateParameter<T>* gate : layers) {
     std::vector<double> sums(static_cast<std::size_t>(kernels::gate_chunks(gate->size())));
-    gates::with_formulas<T>(gate->kind, [&](auto formulas) {
+    gates::with_formulas<T>(*gate, [&](auto formulas) {
       kernels::gate_penalty(pass.threads(), formulas, penalty, gates::kernel_input(*gate), sums.data());
     });
     for (const double sum : sums) total += sum * static_cast<double>(gate->cost);

@@ -63,7 +63,7 @@ double read_gates(Pass<T>& pass, GateParameter<T>& gate, bool keeps_draw, Var<T>
   const Threads& threads = pass.threads();
   std::vector<double> sums(static_cast<std::size_t>(kernels::gate_chunks(gate.size())));
   kernels::GateOutput<T> out{weight.node()->output(), z, nullptr, nullptr, sums.data()};
-  gates::with_formulas<T>(gate.kind, [&](auto formulas) {
+  gates::with_formulas<T>(gate, [&](auto formulas) {
     if (pass.reading() != Reading::sampled) {
       kernels::gate_read(threads, formulas, pass.reading(), gates::kernel_input(gate), out);
       return;

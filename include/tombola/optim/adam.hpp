@@ -70,7 +70,7 @@ class Adam {
                     gate.v.data());
       return;
     }
-    gates::with_formulas<T>(gate.kind, [&](auto formulas) {
+    gates::with_formulas<T>(gate, [&](auto formulas) {
       kernels::gate_adam(context_->threads(), formulas, gates::gradient_parts(gate, true), constants, gate.theta.data(),
                          gate.m.data(), gate.v.data());
     });
