@@ -37,6 +37,8 @@ struct Config {
   double width = 1;
   Index patch = 0, depth = 0, window = 4;  // 0: the network's own
   std::string pooling = "mean", position = "sine";
+  std::vector<Index> conv_stem;
+  double attention_scale = 1, branch_gain = 1;
   Index length = 128, columns = 128, heads = 4;
   Index validation = 5000, validate_every = 1, moments = 5000;
   std::vector<Index> hidden{300, 100};
@@ -118,6 +120,15 @@ struct Config {
     if (has_activation()) made["activation"] = activation;
     if (is_vit() || is_swin()) made["patch"] = std::to_string(patch_or_default());
     if (is_swin()) made["window"] = std::to_string(window);
+    if (is_vit() || is_swin()) {
+      std::string channels;
+      for (const Index each : conv_stem) channels += (channels.empty() ? "" : ",") + std::to_string(each);
+      if (!channels.empty()) made["conv_stem"] = channels;
+    }
+    if (is_transformer()) {
+      if (attention_scale != 1) made["attention_scale"] = exact(attention_scale);
+      if (branch_gain != 1) made["branch_gain"] = exact(branch_gain);
+    }
     if (is_vit()) {
       made["pooling"] = pooling;
       made["position"] = position;
@@ -134,7 +145,8 @@ struct Config {
   bool is_swin() const { return network.starts_with("swin"); }
   bool has_stem() const { return network.find("resnet") != std::string::npos && network != "fast_resnet"; }
   bool is_gpt() const { return network == "gpt"; }
-  bool has_activation() const { return network.find("resnet") == std::string::npos && !is_vit() && !is_swin() && !is_gpt(); }
+  bool is_transformer() const { return is_vit() || is_swin() || is_gpt(); }
+  bool has_activation() const { return network.find("resnet") == std::string::npos && !is_transformer(); }
   Index patch_or_default() const { return patch > 0 ? patch : network == "swin" ? 2 : 4; }
   Weights weight_source() const {
     switch (mode_value()) {
@@ -192,6 +204,7 @@ struct Config {
                  {"smoothing", smoothing},
                  {"weight_rate", weight_rate},
                  {"weight_decay", weight_decay}});
+    if (is_transformer()) json.update({{"attention_scale", attention_scale}, {"branch_gain", branch_gain}});
     if (is_gpt()) {
       json.update({{"length", length}, {"columns", columns}, {"depth", depth}, {"heads", heads}});
       return json;
@@ -203,7 +216,7 @@ struct Config {
     }
     if (has_stem()) json["stem"] = stem;
     if (has_activation()) json["activation"] = activation;
-    if (is_vit() || is_swin()) json["patch"] = patch_or_default();
+    if (is_vit() || is_swin()) json.update({{"patch", patch_or_default()}, {"conv_stem", conv_stem}});
     if (is_swin()) json["window"] = window;
     if (is_vit()) json.update({{"depth", depth}, {"pooling", pooling}, {"position", position}});
     return json;
@@ -339,6 +352,16 @@ inline CLI::Option* add_activation(CLI::App& app, Config& c) {
   return app.add_option("--activation", c.activation, "between the layers")->check(one_of(tombola::nn::activation_names))->group("Network");
 }
 
+/// Declares what all searches in transformers have besides.
+inline void add_transformer_options(CLI::App& app, Config& c) {
+  app.add_option("--attention-scale", c.attention_scale, "of a transformer: factor of attention's logits, beside 1 / sqrt(size of a head)")
+      ->check(within(1e-6, 1e6))
+      ->group("Network");
+  app.add_option("--branch-gain", c.branch_gain, "of a transformer: factor of the last weights of each block's branches")
+      ->check(within(1e-6, 1e6))
+      ->group("Network");
+}
+
 /// Declares what all searches on images have besides.
 inline void add_image_data_options(CLI::App& app, Config& c) {
   app.add_option("--validation", c.validation, "training images, the last ones, kept for validation (0: none)")
@@ -347,6 +370,19 @@ inline void add_image_data_options(CLI::App& app, Config& c) {
   app.add_option("--shift", c.shift, "move training images by up to this many pixels in each direction, anew in every epoch")
       ->check(CLI::Range(Index{0}, Index{8}))
       ->group("Data");
+}
+
+/// Declares a list of whole numbers from 1 to `most`, separated by commas; the only one of this command line.
+inline CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<Index>& values, const std::string& description, Index most) {
+  auto* list = app.add_option(name, values, description);
+  list->delimiter(',')->allow_extra_args(false)->check(CLI::Range(Index{1}, most))->group("Network");
+  // CLI11 refuses a single value given twice, but joins two lists.
+  app.parse_complete_callback([&app, list, name] {
+    const std::vector<CLI::Option*>& given = app.parse_order();
+    const auto times = std::count(given.begin(), given.end(), list);
+    if (times > 1) throw CLI::ArgumentMismatch(tombola::concat(name, ": expected to be given once, got ", times, " times"));
+  });
+  return list;
 }
 
 /// Declares what searches in fully connected networks on MNIST have besides.
@@ -359,19 +395,7 @@ inline void add_lenet_options(CLI::App& app, Config& c) {
       ->group("Data")
       ->default_str("");
   add_activation(app, c);
-  auto* hidden = app.add_option("--hidden", c.hidden, "widths of the hidden layers, separated by commas");
-  hidden->delimiter(',')
-      ->allow_extra_args(false)
-      ->check(CLI::Range(Index{1}, Index{1} << 20))
-      ->group("Network")
-      ->default_str("300,100");
-
-  // CLI11 refuses a single value given twice, but joins two lists.
-  app.parse_complete_callback([&app, hidden] {
-    const std::vector<CLI::Option*>& given = app.parse_order();
-    const auto times = std::count(given.begin(), given.end(), hidden);
-    if (times > 1) throw CLI::ArgumentMismatch(tombola::concat("--hidden: expected to be given once, got ", times, " times"));
-  });
+  add_list(app, "--hidden", c.hidden, "widths of the hidden layers, separated by commas", Index{1} << 20)->default_str("300,100");
 }
 
 /// Declares what searches in networks for CIFAR-10 have besides.
@@ -399,6 +423,12 @@ inline void add_image_options(CLI::App& app, Config& c) {
   app.add_option("--width", c.width, "multiplies the channels, or the heads of a transformer")->check(within(1.0 / 64, 64.0))->group("Network");
   app.add_option("--patch", c.patch, "side of a transformer's patches (0: 4, swin 2)")->check(CLI::Range(Index{0}, Index{1024}))->group("Network");
   app.add_option("--depth", c.depth, "blocks of a vit (0: 12)")->check(CLI::Range(Index{0}, Index{1000}))->group("Network");
+  add_list(app, "--conv-stem", c.conv_stem,
+           "channels of 3 x 3 convolutions that make a transformer's tokens in place of patches, separated by commas; the first ones halve the "
+           "image until tokens are as far apart as patches",
+           Index{1} << 16)
+      ->default_str("");
+  add_transformer_options(app, c);
   app.add_option("--window", c.window, "side of a swin's windows, in patches")->check(CLI::Range(Index{1}, Index{1024}))->group("Network");
   app.add_option("--pooling", c.pooling, "what a vit's classifier reads: the mean of all tokens, or a class token")
       ->check(one_of(pooling_names))
@@ -414,6 +444,7 @@ inline void add_text_options(CLI::App& app, Config& c) {
   app.add_option("--columns", c.columns, "width of the embedding, and of all blocks")->check(CLI::Range(Index{2}, Index{1} << 16))->group("Network");
   app.add_option("--depth", c.depth, "blocks")->check(CLI::Range(Index{1}, Index{1000}))->group("Network");
   app.add_option("--heads", c.heads, "of attention, in each block")->check(CLI::Range(Index{1}, Index{1} << 16))->group("Network");
+  add_transformer_options(app, c);
 }
 
 }  // namespace examples

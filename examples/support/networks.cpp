@@ -71,6 +71,13 @@ void widen(models::SwinOptions& options, double width) {
   options.columns = options.heads[0] * size;
 }
 
+/// Fills in the scales of a transformer's blocks.
+template <class Options>
+void scale_blocks(const PropertyReader& properties, Options& options) {
+  if (properties.has("attention_scale")) options.attention_scale = properties.number("attention_scale");
+  if (properties.has("branch_gain")) options.branch_gain = properties.number("branch_gain");
+}
+
 /// Fills in what the options of a network for images with channels have of: size, channels, classes, width, activation, stem, patch and so on.
 template <class Options>
 Options complete(const PropertyReader& properties, bool unit_gates, Options options) {
@@ -84,6 +91,10 @@ Options complete(const PropertyReader& properties, bool unit_gates, Options opti
   if constexpr (requires { options.activation; }) options.activation = activation_of(properties);
   if constexpr (std::is_same_v<Options, models::ResNetOptions>) options.stem = properties.choice<models::Stem>("stem", stem_names);
   if constexpr (requires { options.patch; }) options.patch = properties.count("patch");
+  if constexpr (requires { options.stem.size(); }) {
+    if (properties.has("conv_stem")) options.stem = properties.counts("conv_stem");
+  }
+  if constexpr (requires { options.branch_gain; }) scale_blocks(properties, options);
   if constexpr (requires { options.window; }) options.window = properties.count("window");
   if constexpr (requires { options.pooling; }) {
     options.pooling = properties.choice<models::Pooling>("pooling", pooling_names);
@@ -104,12 +115,14 @@ Network make(const PropertyReader& properties, const nn::Init& init) {
   if (name == "gpt") {
     const Index length = properties.count("length"), columns = properties.count("columns");
     if (length > 1 << 16 || length * columns > 1 << 26) properties.refuse("length", "at most 2^16, and 2^26 with the columns");
-    return Network(models::Gpt<Source>(init, {.vocabulary = static_cast<Index>(alphabet_of(properties).size()),
-                                              .length = length,
-                                              .columns = columns,
-                                              .depth = properties.count("depth"),
-                                              .heads = properties.count("heads"),
-                                              .unit_gates = unit_gates}));
+    models::GptOptions options{.vocabulary = static_cast<Index>(alphabet_of(properties).size()),
+                               .length = length,
+                               .columns = columns,
+                               .depth = properties.count("depth"),
+                               .heads = properties.count("heads"),
+                               .unit_gates = unit_gates};
+    scale_blocks(properties, options);
+    return Network(models::Gpt<Source>(init, options));
   }
   const auto completed = [&](auto options) { return complete(properties, unit_gates, options); };
   for (const int depth : {2, 4, 6, 8}) {

@@ -48,7 +48,7 @@ with tempfile.TemporaryDirectory() as folder:
 
     # Other modes and structures.
     for options in (["--mode", "dense"], ["--mode", "joint"], ["--structure", "units"], ["--mode", "joint", "--structure", "units"],
-                    ["--replicates", 2]):
+                    ["--replicates", 2], ["--attention-scale", 0.1, "--branch-gain", 0.5]):
         out = Path(folder, "-".join(map(str, options)))
         run(*command(out, text, *options))
         test = summary(out)["bits_per_character"]["test"]["binary"]

@@ -55,6 +55,63 @@ TEST_CASE("swin: the numbers of weights and the names are torchvision's, without
   }
 }
 
+TEST_CASE("a stem of convolutions: names, numbers of weights and tokens are those of torchvision's conv_stem_configs") {
+  auto options = small_vit();
+  options.stem = {4, 6, 5};
+  models::Vit<nn::Frozen> vit(nn::Init{}, options);
+  auto swin_options = small_swin();
+  swin_options.patch = 4;
+  swin_options.size = 16;
+  swin_options.stem = {4, 6, 5};
+  models::Swin<nn::Frozen> swin(nn::Init{}, swin_options);
+  const auto check = [](auto& model, const std::string& stem) {
+    const auto names = weight_names(model);
+    const std::vector<std::string> expected{stem + ".conv_bn_relu_0.0.weight", stem + ".conv_bn_relu_1.0.weight", stem + ".conv_bn_relu_2.0.weight",
+                                            stem + ".conv_last.weight"};
+    CHECK(std::equal(expected.begin(), expected.end(), names.begin()));
+    std::vector<std::string> norms;
+    nn::for_each_of<RunningMoments<float>>(model, [&](RunningMoments<float>& moments) { norms.push_back(moments.name); });
+    CHECK(norms == std::vector<std::string>{stem + ".conv_bn_relu_0.1", stem + ".conv_bn_relu_1.1", stem + ".conv_bn_relu_2.1"});
+  };
+  check(vit, "conv_proj");
+  check(swin, "features.0.0");
+  CHECK(weight_count(vit) == 9 * (3 * 4 + 4 * 6 + 6 * 5) + 5 * 8 + 2 * (4 * 8 * 8 + 2 * 8 * 12) + 8 * 8);
+  Context context(1);
+  Tape<float> tape(context);
+  CHECK(vit.conv_proj(tape.input(random_tensor<float>({2, 8, 8, 3}, 1))).shape() == Shape{2, 2, 2, 8});
+  CHECK(swin.patches(tape.input(random_tensor<float>({1, 16, 16, 3}, 1))).shape() == Shape{1, 4, 4, 8});
+}
+
+TEST_CASE("branch_gain is a factor of the last weights of the branches alone, attention_scale one of the logits") {
+  const auto check = [](auto& plain, auto& scaled, double gain, const std::vector<std::string>& last) {
+    std::map<std::string, float> scales;
+    nn::for_each_of<nn::FrozenTensor<float>>(plain, [&](auto& weight) { scales[weight.name()] = weight.origin()->scale; });
+    int with_gain = 0;
+    nn::for_each_of<nn::FrozenTensor<float>>(scaled, [&](auto& weight) {
+      CAPTURE(weight.name());
+      const bool ends_branch = std::any_of(last.begin(), last.end(), [&](const std::string& end) { return weight.name().ends_with(end); });
+      const auto default_scale = static_cast<double>(scales.at(weight.name()));
+      CHECK(weight.origin()->scale == static_cast<float>(ends_branch ? gain * default_scale : default_scale));
+      with_gain += ends_branch;
+    });
+    CHECK(with_gain > 0);
+  };
+  auto options = small_vit();
+  models::Vit<nn::Frozen> vit(nn::Init{}, options);
+  options.branch_gain = 0.3;
+  options.attention_scale = 0.25;
+  models::Vit<nn::Frozen> scaled_vit(nn::Init{}, options);
+  check(vit, scaled_vit, 0.3, {"out_proj.weight", "mlp.3.weight"});
+  CHECK(scaled_vit.layers[1].self_attention.options.scale == 0.25 / 2);  // heads of 4 columns
+  auto swin_options = small_swin();
+  models::Swin<nn::Frozen> swin(nn::Init{}, swin_options);
+  swin_options.branch_gain = 0.3;
+  swin_options.attention_scale = 0.25;
+  models::Swin<nn::Frozen> scaled_swin(nn::Init{}, swin_options);
+  check(swin, scaled_swin, 0.3, {"attn.proj.weight", "mlp.3.weight"});
+  CHECK(scaled_swin.stages[1].blocks[0].attn.options.scale == 0.25 / 2);
+}
+
 TEST_CASE("transformers: gradients of whole networks of two blocks against differences") {
   Context context(1);
   const auto check = [&](auto& model, Index size) {
@@ -69,7 +126,7 @@ TEST_CASE("transformers: gradients of whole networks of two blocks against diffe
         const double step = 1e-5, at = parameter->value[i];
         const auto value = [&](double moved) {
           parameter->value[i] = moved;
-          Inference<double> pass(context);
+          Inference<double> pass(context, {.normalisation = Normalisation::batch});
           const double result = cross_entropy(model(pass.input(x.view())), labels.view()).item();
           parameter->value[i] = at;
           return result;
@@ -91,6 +148,12 @@ TEST_CASE("transformers: gradients of whole networks of two blocks against diffe
   }
   models::Swin<nn::Trained, double> swin(nn::Init{.seed = 2}, small_swin());
   check(swin, 12);
+  auto with_stem = small_vit();
+  with_stem.stem = {4, 6, 5};
+  with_stem.attention_scale = 0.3;
+  with_stem.branch_gain = 0.5;
+  models::Vit<nn::Trained, double> stem(nn::Init{.seed = 2}, with_stem);
+  check(stem, 8);
 }
 
 TEST_CASE("transformers: the loss of a search falls, and a ticket gives the same network again") {
@@ -104,6 +167,11 @@ TEST_CASE("transformers: the loss of a search falls, and a ticket gives the same
   check_search_and_ticket(vit_a, vit_b, 8, 100);
   models::Swin<nn::Gated> swin_a(init, small_swin()), swin_b(init, small_swin());
   check_search_and_ticket(swin_a, swin_b, 12, 100);
+  options.stem = {4, 6, 5};
+  options.attention_scale = 0.3;
+  options.branch_gain = 0.5;
+  models::Vit<nn::Gated> stem_a(init, options), stem_b(init, options);
+  check_search_and_ticket(stem_a, stem_b, 8, 100);
 }
 
 TEST_CASE("transformers: structured gates on heads and hidden neurons") {
@@ -133,6 +201,12 @@ TEST_CASE("transformers: what they refuse") {
   CHECK_THROWS_WITH_AS(vit({.heads = 5}), "encoder.layers.encoder_layer_0.self_attention: expected heads that divide the width, got 5 heads and 192",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(vit({.columns = 6, .heads = 1}), "sine_positions_2d: expected columns that 4 divides, got 6", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(vit({.stem = {8}}), "conv_proj: expected a stem that halves images to patches of 4, got 1 layers, which make 2",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(vit({.size = 36, .patch = 6, .stem = {8, 8, 8}}),
+                       "conv_proj: expected a stem that halves images to patches of 6, got 3 layers, which make 8", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(vit({.attention_scale = 0}), "attention: expected a factor of the logits above 0, got 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(vit({.branch_gain = 0}), "weights: expected a scale of 2^-64 to 2^64, got 0", std::invalid_argument);
   CHECK_THROWS_WITH_AS(vit({.depth = -1}), "vit: expected a depth and hidden neurons of at least 0, got -1 and 0", std::invalid_argument);
   const auto swin = [](models::SwinOptions options) { return models::Swin<nn::Frozen>(nn::Init{}, options); };
   CHECK_THROWS_WITH_AS(swin({.depths = {2, 2}}), "swin: expected 1 to 15 stages with a depth and heads each, got 2 depths and 4 heads",

@@ -84,6 +84,9 @@ TEST_CASE("effective_kept: all gates of an open network, for every model and wit
     }
     const models::VitOptions vit{.columns = 8, .depth = 2, .heads = 2, .mlp = 12, .size = 8, .unit_gates = units};
     check(models::Vit<nn::Gated>(init, vit), "conv_proj.weight");
+    auto with_stem = vit;
+    with_stem.stem = {4, 6};
+    check(models::Vit<nn::Gated>(init, with_stem), "conv_proj.conv_bn_relu_1.0.weight");
     const models::SwinOptions swin{.columns = 4, .depths = {2, 1}, .heads = {2, 4}, .window = 2, .size = 8, .unit_gates = units};
     check(models::Swin<nn::Gated>(init, swin), "features.2.reduction.weight");
   }

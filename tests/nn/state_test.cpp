@@ -172,7 +172,7 @@ TEST_CASE("state: reading brings sigma with it and drops pending gradients") {
 
 TEST_CASE("state: of doubles") {
   nn::Init init{.seed = 3}, again = init;
-  nn::Gated<double> gated(init, "w", {3, 5}, 5, 3), other(again, "w", {3, 5}, 5, 3);
+  nn::Gated<double> gated(init, "w", {3, 5}, {5, 3}), other(again, "w", {3, 5}, {5, 3});
   gated.gate.theta = random_tensor<double>({3, 5}, 1);
   Writer writer;
   nn::write_state<double>(writer, gated);

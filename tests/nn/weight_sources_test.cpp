@@ -25,15 +25,16 @@ constexpr WeightInit inits[] = {WeightInit::uniform, WeightInit::signed_constant
 TEST_CASE("init: weight tensors are numbered in the order in which they are drawn") {
   for (const WeightInit kind : inits) {
     nn::Init init{.seed = 42, .weights = kind};
-    CHECK(init.draw({10, 20}, 20, 10) == FrozenWeights{42, 0, kind, default_scale(kind, 20, 10)});
-    CHECK(init.draw({30, 10}, 10, 30) == FrozenWeights{42, 1, kind, default_scale(kind, 10, 30)});
+    CHECK(init.draw({10, 20}, {20, 10}) == FrozenWeights{42, 0, kind, default_scale(kind, 20, 10)});
+    CHECK(init.draw({30, 10}, {10, 30}) == FrozenWeights{42, 1, kind, default_scale(kind, 10, 30)});
     CHECK(init.next == 2);
   }
   nn::Init scaled{.seed = 1, .weights = WeightInit::uniform, .scale = 0.5f};
-  CHECK(scaled.draw({10, 20}, 20, 10).scale == 0.5f);
+  CHECK(scaled.draw({10, 20}, {20, 10}).scale == 0.5f);
+  CHECK(scaled.draw({10, 20}, {20, 10, 0.25}).scale == 0.125f);
   nn::Init few{.left = 210};
-  few.draw({10, 20}, 20, 10);
-  CHECK_THROWS_WITH_AS(few.draw({11}, 1, 11), "init: expected a model whose next weight has at most 10 elements, got [11]", std::invalid_argument);
+  few.draw({10, 20}, {20, 10});
+  CHECK_THROWS_WITH_AS(few.draw({11}, {1, 11}), "init: expected a model whose next weight has at most 10 elements, got [11]", std::invalid_argument);
   CHECK(few.next == 1);
 }
 
@@ -80,10 +81,10 @@ TEST_CASE("sources: all begin with the same weights and take one number each") {
   };
   const auto init = [] { return nn::Init{.seed = 9, .weights = WeightInit::kaiming_normal, .next = 4}; };
   nn::Init a = init(), b = init(), c = init(), d = init();
-  nn::Frozen<float> frozen(a, "w", {3, 5}, 5, 3);
-  nn::Gated<float> gated(b, "w", {3, 5}, 5, 3);
-  nn::Trained<float> trained(c, "w", {3, 5}, 5, 3);
-  nn::Joint<float> joint(d, "w", {3, 5}, 5, 3);
+  nn::Frozen<float> frozen(a, "w", {3, 5}, {5, 3});
+  nn::Gated<float> gated(b, "w", {3, 5}, {5, 3});
+  nn::Trained<float> trained(c, "w", {3, 5}, {5, 3});
+  nn::Joint<float> joint(d, "w", {3, 5}, {5, 3});
   check(frozen, a, frozen.frozen.value());
   check(gated, b, gated.frozen.value());
   check(trained, c, trained.weight.value);
@@ -96,8 +97,8 @@ TEST_CASE("sources: all begin with the same weights and take one number each") {
 
 TEST_CASE("sources: double models draw the same noise") {
   nn::Init init{.seed = 9}, wide_init = init;
-  nn::Gated<float> narrow(init, "w", {7, 9}, 9, 7);
-  nn::Gated<double> wide(wide_init, "w", {7, 9}, 9, 7);
+  nn::Gated<float> narrow(init, "w", {7, 9}, {9, 7});
+  nn::Gated<double> wide(wide_init, "w", {7, 9}, {9, 7});
   wide.gate.theta = converted<double>(narrow.gate.theta);
   Context context(1);
   const PassOptions options{.gates = Reading::sampled, .seed = 3, .step = 4};
@@ -111,7 +112,7 @@ TEST_CASE("sources: double models draw the same noise") {
 
 TEST_CASE("sources: moving one keeps the gates over its weight") {
   nn::Init init{.seed = 9};
-  nn::Gated<float> source(init, "w", {3, 5}, 5, 3);
+  nn::Gated<float> source(init, "w", {3, 5}, {5, 3});
   const std::uint64_t hash = source.frozen.hash();
   const nn::Gated<float> moved = std::move(source);
   CHECK(moved.gate.weight.data() == moved.frozen.value().data());

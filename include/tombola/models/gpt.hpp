@@ -22,6 +22,8 @@ struct GptOptions {
   Index vocabulary = 256, length = 128;  ///< of the longest sequence
   Index columns = 128, depth = 4, heads = 4;
   Index mlp = 0;            ///< hidden neurons of a block; 0: 4 columns
+  double attention_scale = 1;  ///< of attention's logits, beside 1 / sqrt(size of a head)
+  double branch_gain = 1;      ///< of the last weights of each block's branches
   bool unit_gates = false;  ///< structured: a gate on each head and each hidden neuron of the blocks
 };
 
@@ -73,7 +75,7 @@ struct Gpt {
  private:
   Gpt(nn::Init& init, const GptOptions& how, std::nullptr_t)
       : options(how),
-        wte(init, "transformer.wte.weight", {how.vocabulary, how.columns}, 2, 2),  // as of two inputs: tokens are as large as waves
+        wte(init, "transformer.wte.weight", {how.vocabulary, how.columns}, nn::Fans{2, 2}),  // as of two inputs: tokens are as large as waves
         waves(nn::sine_positions<T>(how.length, how.columns)),
         h(make_blocks(init, how)),
         ln_f("transformer.ln_f", how.columns),
@@ -95,7 +97,8 @@ struct Gpt {
     const nn::BlockNames names{".attn", {".c_attn.weight", ".c_proj"}, {".c_fc", ".c_proj"}};
     std::vector<nn::TransformerBlock<Source, T>> made;
     for (Index l = 0; l < how.depth; ++l) {
-      made.emplace_back(init, concat("transformer.h.", l), how.columns, how.mlp, AttentionOptions{.heads = how.heads, .causal = true}, names);
+      made.emplace_back(init, concat("transformer.h.", l), how.columns, how.mlp,
+                        nn::scaled_attention(how.columns, how.heads, how.attention_scale, true), how.branch_gain, names);
     }
     return made;
   }

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "tombola/nn/connections.hpp"
-#include "tombola/nn/conv2d.hpp"
 #include "tombola/nn/layer_norm.hpp"
 #include "tombola/nn/linear.hpp"
 #include "tombola/nn/mlp.hpp"
 #include "tombola/nn/multi_head_attention.hpp"
+#include "tombola/nn/patch_embedding.hpp"
 #include "tombola/ops/pool.hpp"
 #include "tombola/ops/relative_position_bias.hpp"
 #include "tombola/ops/reshape.hpp"
@@ -26,6 +26,9 @@ struct SwinOptions {
   Index window = 4;  ///< smaller where an image is
   Index mlp_ratio = 4;
   Index size = 32, patch = 2, channels = 3, outputs = 10;
+  std::vector<Index> stem = {};  ///< channels of convolutions that make the tokens, as PatchEmbedding has them; empty: patches
+  double attention_scale = 1;  ///< of attention's logits, beside 1 / sqrt(size of a head)
+  double branch_gain = 1;      ///< of the last weights of each block's branches
   bool unit_gates = false;  ///< structured: a gate on each head and each hidden neuron
 };
 /// Swin-T, as torchvision builds it for images of 224 pixels.
@@ -44,15 +47,16 @@ struct SwinBlock {
   nn::LayerNorm<T> norm2;
   nn::Mlp<Source, T> mlp;
 
-  SwinBlock(nn::Init& init, const std::string& name, Index side, Index columns, Index heads, Index hidden, Index its_window, bool shifts)
-      : window(std::min(its_window, side)),
+  /// The block of images of side x side tokens; what the options say of stages is `columns` and `heads` here.
+  SwinBlock(nn::Init& init, const std::string& name, const SwinOptions& options, Index side, Index columns, Index heads, bool shifts)
+      : window(std::min(options.window, side)),
         shift(shifts && side > window ? window / 2 : 0),
         mask(shift > 0 ? shifted_window_mask<T>(side, side, window, shift) : Tensor<T>()),
         norm1(name + ".norm1", columns),
-        attn(init, name, columns, {.heads = heads}, {".attn.qkv.weight", ".attn.proj"}),
-        table(init, name + ".attn.relative_position_bias_table", {(2 * window - 1) * (2 * window - 1), heads}, 2, 2),
+        attn(init, name, columns, nn::scaled_attention(columns, heads, options.attention_scale), {".attn.qkv.weight", ".attn.proj"}, options.branch_gain),
+        table(init, name + ".attn.relative_position_bias_table", {(2 * window - 1) * (2 * window - 1), heads}, nn::Fans{2, 2}),
         norm2(name + ".norm2", columns),
-        mlp(init, name + ".mlp", columns, hidden) {}
+        mlp(init, name + ".mlp", columns, options.mlp_ratio * columns, {}, options.branch_gain) {}
 
   Var<T> operator()(const Var<T>& x) {
     const Var<T> bias = relative_position_bias(table(x.pass()).weight, window);
@@ -91,7 +95,7 @@ struct SwinStage {
 /// Source: Liu et al., "Swin transformer", ICCV 2021.
 template <template <class> class Source, class T = float>
 struct Swin {
-  nn::Conv2d<Source, T> patches;
+  nn::PatchEmbedding<Source, T> patches;
   nn::LayerNorm<T> first_norm;
   std::vector<SwinStage<Source, T>> stages;
   nn::LayerNorm<T> norm;
@@ -110,7 +114,7 @@ struct Swin {
   auto members() { return std::tie(patches, stages, head); }
   std::vector<nn::Connection> connections() const {
     nn::ConnectionChain chain;
-    chain.add(patches.name + ".weight");
+    patches.connect(chain);
     for (const auto& stage : stages) {
       for (const auto& reduction : stage.reduction) chain.add(reduction.name + ".weight", 1, 4);
       for (const auto& block : stage.blocks) block.connect(chain);
@@ -121,7 +125,7 @@ struct Swin {
 
  private:
   Swin(nn::Init& init, const SwinOptions& options, Index last_columns)
-      : patches(init, "features.0.0", options.channels, options.columns, options.patch, {.stride = {options.patch, options.patch}}),
+      : patches(init, "features.0.0", options.channels, options.columns, options.patch, options.stem),
         first_norm("features.0.2", options.columns),
         stages(make_stages(init, options)),
         norm("norm", last_columns),
@@ -144,8 +148,7 @@ struct Swin {
         columns *= 2;
       }
       for (Index b = 0; b < options.depths[s]; ++b) {
-        made[s].blocks.emplace_back(init, concat("features.", 2 * s + 1, '.', b), side, columns, options.heads[s], options.mlp_ratio * columns,
-                                    options.window, b % 2 == 1);
+        made[s].blocks.emplace_back(init, concat("features.", 2 * s + 1, '.', b), options, side, columns, options.heads[s], b % 2 == 1);
       }
     }
     return made;

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "tombola/nn/connections.hpp"
-#include "tombola/nn/conv2d.hpp"
 #include "tombola/nn/layer_norm.hpp"
 #include "tombola/nn/linear.hpp"
+#include "tombola/nn/patch_embedding.hpp"
 #include "tombola/nn/position_embedding.hpp"
 #include "tombola/nn/transformer_block.hpp"
 #include "tombola/ops/pool.hpp"
@@ -31,6 +31,9 @@ struct VitOptions {
   Index size = 32, patch = 4, channels = 3, outputs = 10;
   nn::Position position = nn::Position::sine;
   Pooling pooling = Pooling::mean;
+  std::vector<Index> stem = {};  ///< channels of convolutions that make the tokens, as PatchEmbedding has them; empty: patches
+  double attention_scale = 1;  ///< of attention's logits, beside 1 / sqrt(size of a head)
+  double branch_gain = 1;      ///< of the last weights of each block's branches
   bool unit_gates = false;  ///< structured: a gate on each head and each hidden neuron of the blocks
 };
 inline VitOptions vit_tiny() { return {.columns = 192, .depth = 12, .heads = 3}; }
@@ -43,14 +46,15 @@ inline VitOptions vit_base() { return {.columns = 768, .depth = 12, .heads = 12}
 template <template <class> class Source, class T = float>
 struct Vit {
   VitOptions options;
-  nn::Conv2d<Source, T> conv_proj;
+  nn::PatchEmbedding<Source, T> conv_proj;
   std::vector<nn::Frozen<T>> embeddings;  ///< class token, positions: those that are drawn
   Tensor<T> waves;                        ///< positions that are not
   std::vector<nn::TransformerBlock<Source, T>> layers;
   nn::LayerNorm<T> ln;
   nn::Linear<Source, T> head;
 
-  /// Throws `std::invalid_argument` unless patches divide the images, heads the columns, and sine positions have columns that 4 divides.
+  /// Throws `std::invalid_argument` unless patches divide the images, heads the columns, a stem halves images to the patches, and sine positions have
+  /// columns that 4 divides.
   Vit(nn::Init init, const VitOptions& how) : Vit(init, checked(how), nullptr) {}
 
   /// x [batch, size, size, channels] -> logits [batch, outputs].
@@ -71,7 +75,7 @@ struct Vit {
   auto members() { return std::tie(conv_proj, embeddings, layers, head); }
   std::vector<nn::Connection> connections() const {
     nn::ConnectionChain chain;
-    chain.add(conv_proj.name + ".weight");
+    conv_proj.connect(chain);
     for (const auto& layer : layers) layer.connect(chain);
     chain.add(head.name + ".weight");
     return chain.made;
@@ -80,7 +84,7 @@ struct Vit {
  private:
   Vit(nn::Init& init, const VitOptions& how, std::nullptr_t)
       : options(how),
-        conv_proj(init, "conv_proj", how.channels, how.columns, how.patch, {.stride = {how.patch, how.patch}}),
+        conv_proj(init, "conv_proj", how.channels, how.columns, how.patch, how.stem),
         embeddings(make_embeddings(init, how)),
         waves(positions()),
         layers(make_layers(init, how)),
@@ -94,17 +98,18 @@ struct Vit {
     // As of two inputs: with this fan-in what is drawn is as large as waves, or tokens.
     std::vector<nn::Frozen<T>> made;
     const bool class_token = how.pooling == Pooling::class_token;
-    if (class_token) made.emplace_back(init, "class_token", Shape{1, 1, how.columns}, 2, 2);
+    if (class_token) made.emplace_back(init, "class_token", Shape{1, 1, how.columns}, nn::Fans{2, 2});
     if (how.position == nn::Position::random) {
       const Index side = how.size / how.patch;
-      made.emplace_back(init, "encoder.pos_embedding", Shape{1, side * side + class_token, how.columns}, 2, 2);
+      made.emplace_back(init, "encoder.pos_embedding", Shape{1, side * side + class_token, how.columns}, nn::Fans{2, 2});
     }
     return made;
   }
   static std::vector<nn::TransformerBlock<Source, T>> make_layers(nn::Init& init, const VitOptions& how) {
     std::vector<nn::TransformerBlock<Source, T>> made;
     for (Index l = 0; l < how.depth; ++l) {
-      made.emplace_back(init, concat("encoder.layers.encoder_layer_", l), how.columns, how.mlp, AttentionOptions{.heads = how.heads});
+      made.emplace_back(init, concat("encoder.layers.encoder_layer_", l), how.columns, how.mlp,
+                        nn::scaled_attention(how.columns, how.heads, how.attention_scale), how.branch_gain);
     }
     return made;
   }

@@ -30,8 +30,8 @@ struct Conv2d {
         out(outputs),
         kernel(kernel_size),
         options(walk),
-        weight(init, name + ".weight", checked_shape(), kernel * kernel * in / options.groups,
-               kernel * kernel * out / options.groups) {}
+        weight(init, name + ".weight", checked_shape(),
+               Fans{kernel * kernel * in / options.groups, kernel * kernel * out / options.groups}) {}
 
   /// x [batch, height, width, in] -> y [batch, height', width', out]. Throws `std::invalid_argument` for another x.
   Var<T> operator()(const Var<T>& x) {

@@ -28,12 +28,12 @@ struct Linear {
   Index in, out;
   Source<T> weight;
 
-  /// Throws `std::invalid_argument` unless in and out are at least 1.
-  Linear(Init& init, std::string layer, Index inputs, Index outputs)
+  /// The weights are drawn `gain` times as large as by default. Throws `std::invalid_argument` unless in and out are at least 1.
+  Linear(Init& init, std::string layer, Index inputs, Index outputs, double gain = 1)
       : name(std::move(layer)),
         in(inputs),
         out(outputs),
-        weight(init, name + ".weight", checked_shape(), inputs, outputs) {}
+        weight(init, name + ".weight", checked_shape(), Fans{inputs, outputs, gain}) {}
 
   /// x [..., in] -> y [..., out]. Throws `std::invalid_argument` for another x.
   [[gnu::noinline]] Var<T> operator()(const Var<T>& x) {

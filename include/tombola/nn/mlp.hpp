@@ -25,9 +25,10 @@ struct Mlp {
   Linear<Source, T> first, second;
   std::vector<UnitGates<T>> units;  ///< on the hidden neurons: one group, or none
 
-  Mlp(Init& init, const std::string& layer, Index width, Index hidden, const MlpNames& names = {})
+  /// The second layer's weights are drawn `gain` times as large as by default.
+  Mlp(Init& init, const std::string& layer, Index width, Index hidden, const MlpNames& names = {}, double gain = 1)
       : first(init, layer + names.first, width, hidden),
-        second(init, layer + names.second, hidden, width) {}
+        second(init, layer + names.second, hidden, width, gain) {}
 
   /// Adds structured gates on the hidden neurons.
   void add_units(Init& init) { units.emplace_back(init, first.name + ".units", first.out); }

@@ -2,6 +2,7 @@
 /// MultiHeadAttention: self-attention over any weight source, with structured gates on its heads where asked for.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -13,6 +14,12 @@
 #include "tombola/ops/attention.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::nn {
+
+/// `heads` heads over `columns`, whose logits are `factor` times q k^T / sqrt(size of a head). Throws `std::invalid_argument` unless factor > 0.
+inline AttentionOptions scaled_attention(Index columns, Index heads, double factor, bool causal = false) {
+  require(factor > 0 && std::isfinite(factor), "attention: expected a factor of the logits above 0, got ", factor);
+  return {.heads = heads, .scale = factor / std::sqrt(static_cast<double>(columns) / static_cast<double>(heads)), .causal = causal};
+}
 
 /// What the parts of a MultiHeadAttention are called: frameworks differ. With a layer's name before them.
 struct AttentionNames {
@@ -30,14 +37,14 @@ struct MultiHeadAttention {
   Linear<Source, T> out;
   std::vector<UnitGates<T>> head_gates;  ///< one group, or none
 
-  /// Throws `std::invalid_argument` unless the heads divide the width.
-  MultiHeadAttention(Init& init, std::string layer, Index its_width, const AttentionOptions& how, const AttentionNames& names = {})
+  /// The output's weights are drawn `gain` times as large as by default. Throws `std::invalid_argument` unless the heads divide the width.
+  MultiHeadAttention(Init& init, std::string layer, Index its_width, const AttentionOptions& how, const AttentionNames& names = {}, double gain = 1)
       : name(std::move(layer)),
         in_name(name + names.in),
         width(its_width),
         options(how),
-        in(init, in_name, checked_shape(), width, 3 * width),
-        out(init, name + names.out, width, width) {}
+        in(init, in_name, checked_shape(), Fans{width, 3 * width}),
+        out(init, name + names.out, width, width, gain) {}
 
   /// Adds structured gates on the heads.
   void add_units(Init& init) { head_gates.emplace_back(init, name + ".heads", options.heads, 1, width / options.heads); }

@@ -27,11 +27,13 @@ struct TransformerBlock {
   LayerNorm<T> ln_2;
   Mlp<Source, T> mlp;
 
-  TransformerBlock(Init& init, const std::string& name, Index columns, Index hidden, const AttentionOptions& attention, const BlockNames& names = {})
+  /// The last weights of both branches are drawn `branch_gain` times as large as by default.
+  TransformerBlock(Init& init, const std::string& name, Index columns, Index hidden, const AttentionOptions& attention, double branch_gain = 1,
+                   const BlockNames& names = {})
       : ln_1(name + ".ln_1", columns),
-        self_attention(init, name + names.attention, columns, attention, names.of_attention),
+        self_attention(init, name + names.attention, columns, attention, names.of_attention, branch_gain),
         ln_2(name + ".ln_2", columns),
-        mlp(init, name + ".mlp", columns, hidden, names.of_mlp) {}
+        mlp(init, name + ".mlp", columns, hidden, names.of_mlp, branch_gain) {}
 
   Var<T> operator()(const Var<T>& x) {
     const Var<T> h = x + self_attention(ln_1(x));

@@ -73,8 +73,8 @@ template <class T>
 struct Frozen {
   FrozenTensor<T> frozen;
 
-  Frozen(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
-      : frozen(init.draw(shape, fan_in, fan_out), name, shape) {}
+  Frozen(Init& init, const std::string& name, const Shape& shape, const Fans& fans)
+      : frozen(init.draw(shape, fans), name, shape) {}
   GatedWeight<T> operator()(Pass<T>& pass) { return {pass.input(frozen.value()), {}}; }
   auto members() { return std::tie(frozen); }
 };
@@ -86,8 +86,8 @@ struct Gated {
   GateParameter<T> gate;
   Rescale rescale;
 
-  Gated(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
-      : frozen(init.draw(shape, fan_in, fan_out), name, shape),
+  Gated(Init& init, const std::string& name, const Shape& shape, const Fans& fans)
+      : frozen(init.draw(shape, fans), name, shape),
         gate(gates::make_gates<T>(init.gates, name, init.seed, frozen.origin()->id, shape, frozen.value())),
         rescale(init.rescale) {}
   GatedWeight<T> operator()(Pass<T>& pass) { return gated_weight(pass, gate, rescale); }
@@ -99,8 +99,8 @@ template <class T>
 struct Trained {
   Parameter<T> weight;
 
-  Trained(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
-      : weight(detail::drawn<T>(init.draw(shape, fan_in, fan_out), shape), name) {}
+  Trained(Init& init, const std::string& name, const Shape& shape, const Fans& fans)
+      : weight(detail::drawn<T>(init.draw(shape, fans), shape), name) {}
   GatedWeight<T> operator()(Pass<T>& pass) { return {parameter_value(pass, weight), {}}; }
   auto members() { return std::tie(weight); }
 };
@@ -112,8 +112,8 @@ struct Joint {
   GateParameter<T> gate;
   Rescale rescale;
 
-  Joint(Init& init, const std::string& name, const Shape& shape, Index fan_in, Index fan_out)
-      : weight(detail::drawn<T>(init.draw(shape, fan_in, fan_out), shape), name),
+  Joint(Init& init, const std::string& name, const Shape& shape, const Fans& fans)
+      : weight(detail::drawn<T>(init.draw(shape, fans), shape), name),
         gate(gates::make_gates<T>(init.gates, name, init.seed, init.next - 1, shape)),
         rescale(init.rescale) {}
   GatedWeight<T> operator()(Pass<T>& pass) {
