@@ -36,11 +36,13 @@ inline std::string format_of(const std::string& folder, const std::string& prefe
 /// `name`: mnist or cifar10. Throws `std::runtime_error` if there is none.
 inline DataSource find_data(const std::string& given, const std::string& name) {
   if (!given.empty()) return {given};
-  const auto is_there = [&name](const std::string& folder) {
+  const auto is_there = [&name](const std::string& folder) { return format_of(folder, name) == name; };
+  if (const std::string root = environment("TOMBOLA_DATA"); !root.empty()) {
     std::error_code ignored;
-    return name == "mnist" ? std::filesystem::is_directory(folder, ignored) : format_of(folder, name) == name;
-  };
-  if (const std::string root = environment("TOMBOLA_DATA"); !root.empty() && is_there(root + "/" + name)) return {root + "/" + name};
+    const std::string folder = root + "/" + name;
+    const bool refuse_later = name == "mnist" && std::filesystem::is_directory(folder, ignored);  // rather than search on the subset unasked
+    if (refuse_later || is_there(folder)) return {folder};
+  }
   std::string cache = environment("XDG_CACHE_HOME");
   if (cache.empty() && !environment("HOME").empty()) cache = environment("HOME") + "/.cache";
   if (!cache.empty() && is_there(cache + "/tombola/" + name)) return {cache + "/tombola/" + name};
