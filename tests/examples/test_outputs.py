@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import tempfile
 import xml.dom.minidom
 from pathlib import Path
@@ -83,3 +84,13 @@ with tempfile.TemporaryDirectory() as folder:
     assert whole["seeds"] == [5, 6]
     mean = sum(one["accuracy"]["test"]["binary"] for one in ones) / 2
     assert abs(whole["accuracy"]["test"]["binary"]["mean"] - mean) < 1e-12
+
+    # Without --data: a cache folder with nothing in it is none, but a folder that $TOMBOLA_DATA names is not passed over.
+    cache = Path(folder, "cache/tombola/mnist")
+    cache.mkdir(parents=True)
+    small = [lenet_mnist, "--hidden", 4, "--epochs", 1, "--validation", 500, "--quiet", "--out", Path(folder, "found")]
+    nowhere = {**{name: value for name, value in os.environ.items() if name != "TOMBOLA_DATA"}, "XDG_CACHE_HOME": str(cache.parents[1])}
+    run(*small, env=nowhere)
+    assert summary(Path(folder, "found"))["data"]["subset"] is True
+    refused = run(*small, env={**nowhere, "TOMBOLA_DATA": str(cache.parent)}, expect=1).stderr
+    assert str(cache) in refused and "found none of" in refused, refused
