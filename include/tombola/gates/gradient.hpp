@@ -39,8 +39,8 @@ template <class T>
 void add_sigma_gradient(const Threads& threads, GateParameter<T>& gate, bool with_penalty) {
   const auto parts = gradient_parts(gate, with_penalty);
   Tensor<T> each = Tensor<T>::uninitialized({gate.size()});
-  kernels::gate_sigma_gradient(threads, kernels::GaussianGate<T>(gate.sharpness), gate.noise, parts, with_penalty && gate.learned_sigma.through_penalty,
-                               each.data());
+  kernels::gate_sigma_gradient(threads, kernels::GaussianGate<T>(gate.sharpness), gate.noise, parts,
+                               with_penalty && gate.learned_sigma.through_penalty, each.data());
   auto& to = gate.sigma_gradient;
   if (to.size() == 0) to = Tensor<T>(gate.learned_sigma.log_sigma.shape());
   if (gate.sigma_mode == SigmaMode::layer) {
