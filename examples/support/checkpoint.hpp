@@ -36,7 +36,8 @@ inline std::string differing_entry(const std::string& one, const std::string& ot
 /// Writes a checkpoint, atomically: "TOMBCKP" 1, the configuration as text, the state, the model's state, the CRC-64/XZ of all that.
 template <class Model>
 void save_checkpoint(const std::string& path, const std::string& config, const SearchState& state, Model& model) {
-  tombola::Writer writer;
+  tombola::AtomicFile file(path);
+  tombola::Writer writer(file);  // part by part: a large network's state would double what its search needs
   writer.bytes(std::span(reinterpret_cast<const std::uint8_t*>("TOMBCKP\1"), 8));
   writer.string(config);
   for (const std::uint64_t value : {state.step, state.optimiser_steps, state.correct, state.seen}) writer.little(value);
@@ -53,8 +54,7 @@ void save_checkpoint(const std::string& path, const std::string& config, const S
     }
   }
   tombola::nn::write_state(writer, model);
-  writer.little(tombola::crc64(writer.written()));
-  tombola::write_file(path, writer.written());
+  writer.finish();
 }
 
 /// Reads a checkpoint into a model built by the same configuration. Throws `std::runtime_error` for any other file.

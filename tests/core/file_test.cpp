@@ -261,6 +261,47 @@ TEST_CASE("write_file: a disk that fills up half-way leaves the old file and no 
   CHECK(read_file(path) == large);
 }
 
+TEST_CASE("AtomicFile: what was there stays until commit, and for good without it") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("out", letters("old"));
+  {
+    AtomicFile file(path);
+    file.write(letters("ne"));
+    CHECK(read_file(path) == letters("old"));
+  }
+  CHECK(read_file(path) == letters("old"));
+  CHECK(folder.entries() == 1);
+  AtomicFile file(path);
+  file.write(letters("ne"));
+  file.write(letters("w"));
+  CHECK(file.checksum() == crc64(letters("new")));
+  file.commit();
+  CHECK(read_file(path) == letters("new"));
+  CHECK(folder.entries() == 1);
+}
+
+TEST_CASE("Writer: into a file, what it writes into memory and the checksum of that") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "out";
+  const auto write = [](Writer& writer) {
+    writer.string("a name");
+    for (std::uint32_t i = 0; i < 600'000; ++i) writer.little(i);  // more than two parts of 1 MiB
+    writer.bytes(Bytes(3 << 20, 7));                               // more than a part at once
+  };
+  Writer memory;
+  write(memory);
+  AtomicFile file(path);
+  Writer writer(file);
+  write(writer);
+  CHECK(!std::filesystem::exists(path));
+  writer.finish();
+  Bytes expected = memory.take();
+  const std::uint64_t checksum = crc64(expected);
+  for (int i = 0; i < 8; ++i) expected.push_back(static_cast<std::uint8_t>(checksum >> (8 * i)));
+  CHECK(read_file(path) == expected);
+  CHECK(folder.entries() == 1);
+}
+
 TEST_CASE("write_file: a full device") {
   const TemporaryFolder folder;
   const std::string path = folder.write("out", letters("old"));

@@ -54,6 +54,11 @@ TEST_CASE("layer_norm: inputs apart, gradients that add up, threads, float again
   check_threads(with_weight, inputs<float>({5000, 37}));
 }
 
+TEST_CASE("layer_norm: its values are computed again for backward") {
+  check_restores(with_weight, inputs<float>({5, 33}));
+  check_restores(without_weight, list(random_tensor<float>({5, 33}, 1)));
+}
+
 TEST_CASE("layer_norm: rows far from zero") {
   Context context(1);
   Inference<float> pass(context);

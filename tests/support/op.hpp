@@ -81,6 +81,28 @@ void check_threads(const Op& op, const std::vector<Tensor<T>>& inputs) {
   }
 }
 
+/// The op's values are dropped with their last Var and computed again in backward: a reader of them, and the op, give the same bits as where
+/// a Var keeps them.
+template <class Op>
+void check_restores(const Op& op, const std::vector<Tensor<float>>& inputs) {
+  const auto read = [&](bool keeps) {
+    std::vector<Var<float>> kept;
+    return run_op(
+        [&](auto in) {
+          Var<float> y = op(in);
+          tombola::Node<float>* const node = y.node();
+          if (keeps) kept.push_back(y);
+          const Var<float> square = y * y;
+          y = {};
+          CHECK((node->value.data() == nullptr) == !keeps);
+          return square;
+        },
+        inputs);
+  };
+  const OpResult<float> kept = read(true), restored = read(false);
+  for (std::size_t i = 0; i < inputs.size(); ++i) CHECK(same_bits(kept.gradients[i], restored.gradients[i]));
+}
+
 /// The float result against the double result from the same (float) inputs, values and gradients, relative to max(1, |.|).
 template <class Op>
 double float_error(const Op& op, const std::vector<Tensor<float>>& inputs) {

@@ -1,5 +1,5 @@
 /// \file
-/// Files: a bounds-checked Reader over bytes, a Writer into bytes, whole files read, and replaced atomically.
+/// Files: a bounds-checked Reader over bytes, a Writer into bytes or a file, whole files read, and replaced atomically.
 #pragma once
 
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "tombola/core/crc64.hpp"
 #include "tombola/core/error.hpp"
 
 namespace tombola::inline TOMBOLA_ISA {
@@ -101,35 +102,6 @@ class Reader {
   std::size_t position_ = 0;
 };
 
-/// Appends numbers and spans to bytes, little-endian.
-class Writer {
- public:
-  template <class T>
-  requires std::is_unsigned_v<T>
-  void little(T value) {
-    std::uint8_t part[sizeof(T)];
-    for (std::size_t i = 0; i < sizeof(T); ++i) part[i] = static_cast<std::uint8_t>(value >> (8 * i));
-    bytes(part);
-  }
-  void little(float value) { little(std::bit_cast<std::uint32_t>(value)); }
-  void little(double value) { little(std::bit_cast<std::uint64_t>(value)); }
-  [[gnu::noinline]] void bytes(std::span<const std::uint8_t> part) {
-    bytes_.insert(bytes_.end(), part.begin(), part.end());
-  }
-  /// Throws `std::invalid_argument` if the text is longer than 65,535 bytes.
-  void string(std::string_view text) {
-    require(text.size() <= 0xFFFF, "writer: expected a string of at most 65535 bytes, got ", text.size());
-    little(static_cast<std::uint16_t>(text.size()));
-    bytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
-  }
-  std::uint64_t size() const noexcept { return bytes_.size(); }
-  std::span<const std::uint8_t> written() const noexcept { return bytes_; }
-  Bytes take() noexcept { return std::move(bytes_); }
-
- private:
-  Bytes bytes_;
-};
-
 namespace detail {
 
 /// "path: what: reason" from errno.
@@ -153,6 +125,97 @@ class Descriptor {
 
 }  // namespace detail
 
+/// A file written part by part that replaces `path` as a whole: what was there stays until `commit`, and for good if that is not reached.
+/// The parts go to `path`.tmp. Everything throws `std::runtime_error` "path: cannot write: reason"; no .tmp file is left behind.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::string path)
+      : path_(std::move(path)), temporary_(path_ + ".tmp"), file_(temporary_, O_WRONLY | O_CREAT | O_TRUNC) {
+    if (file_.get() < 0) detail::refuse_io(path_, "cannot write");
+  }
+  ~AtomicFile() {
+    if (!committed_) ::unlink(temporary_.c_str());
+  }
+
+  void write(std::span<const std::uint8_t> bytes) {
+    checksum_.update(bytes);
+    for (std::size_t done = 0; done < bytes.size();) {
+      const ssize_t wrote = ::write(file_.get(), bytes.data() + done, bytes.size() - done);
+      if (wrote < 0 && errno == EINTR) continue;
+      if (wrote < 0) detail::refuse_io(path_, "cannot write");
+      done += static_cast<std::size_t>(wrote);
+    }
+  }
+  /// CRC-64/XZ of what was written so far.
+  std::uint64_t checksum() const noexcept { return checksum_.value(); }
+  /// Syncs the file, renames it, syncs the folder.
+  void commit() {
+    if (::fsync(file_.get()) != 0 || !file_.close() || ::rename(temporary_.c_str(), path_.c_str()) != 0)
+      detail::refuse_io(path_, "cannot write");
+    committed_ = true;
+    const std::size_t slash = path_.rfind('/');
+    const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
+    detail::Descriptor directory(folder, O_RDONLY | O_DIRECTORY);
+    if (directory.get() >= 0) ::fsync(directory.get());  // some file systems refuse it; the rename itself is done
+  }
+
+ private:
+  std::string path_, temporary_;
+  detail::Descriptor file_;
+  Crc64 checksum_;
+  bool committed_ = false;
+};
+
+/// Appends numbers and spans to bytes, little-endian; or to a file, so that only a part of it is in memory at a time.
+class Writer {
+ public:
+  Writer() = default;
+  /// Borrows the file. `finish` writes what is left.
+  explicit Writer(AtomicFile& file) noexcept : file_(&file) {}
+
+  template <class T>
+  requires std::is_unsigned_v<T>
+  void little(T value) {
+    std::uint8_t part[sizeof(T)];
+    for (std::size_t i = 0; i < sizeof(T); ++i) part[i] = static_cast<std::uint8_t>(value >> (8 * i));
+    bytes(part);
+  }
+  void little(float value) { little(std::bit_cast<std::uint32_t>(value)); }
+  void little(double value) { little(std::bit_cast<std::uint64_t>(value)); }
+  [[gnu::noinline]] void bytes(std::span<const std::uint8_t> part) {
+    bytes_.insert(bytes_.end(), part.begin(), part.end());
+    if (file_ != nullptr && bytes_.size() >= largest_part) flush();
+  }
+  /// Throws `std::invalid_argument` if the text is longer than 65,535 bytes.
+  void string(std::string_view text) {
+    require(text.size() <= 0xFFFF, "writer: expected a string of at most 65535 bytes, got ", text.size());
+    little(static_cast<std::uint16_t>(text.size()));
+    bytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  }
+  /// Into a file: the rest, the CRC-64/XZ of everything, and `commit`.
+  void finish() {
+    flush();
+    little(file_->checksum());
+    flush();
+    file_->commit();
+  }
+  // Into memory.
+  std::uint64_t size() const noexcept { return bytes_.size(); }
+  std::span<const std::uint8_t> written() const noexcept { return bytes_; }
+  Bytes take() noexcept { return std::move(bytes_); }
+
+ private:
+  static constexpr std::size_t largest_part = std::size_t{1} << 20;
+
+  void flush() {
+    file_->write(bytes_);
+    bytes_.clear();
+  }
+
+  Bytes bytes_;
+  AtomicFile* file_ = nullptr;
+};
+
 /// The whole file. Throws `std::runtime_error` if it cannot be opened or read, is not a regular file, or holds more than
 /// `limit` bytes.
 inline Bytes read_file(const std::string& path, std::uint64_t limit = std::uint64_t{1} << 34) {
@@ -174,29 +237,11 @@ inline Bytes read_file(const std::string& path, std::uint64_t limit = std::uint6
   return bytes;
 }
 
-/// Replaces `path` by the bytes, or leaves it as it was: writes `path`.tmp, syncs it, renames it, syncs the folder.
-/// Throws `std::runtime_error` "path: cannot write: reason"; then no .tmp file is left behind.
+/// Replaces `path` by the bytes, or leaves it as it was. Throws as AtomicFile does.
 inline void write_file(const std::string& path, std::span<const std::uint8_t> bytes) {
-  const std::string temporary = path + ".tmp";
-  detail::Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-  if (file.get() < 0) detail::refuse_io(path, "cannot write");
-  const auto give_up = [&] {
-    const int reason = errno;
-    ::unlink(temporary.c_str());
-    errno = reason;
-    detail::refuse_io(path, "cannot write");
-  };
-  for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t wrote = ::write(file.get(), bytes.data() + done, bytes.size() - done);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) give_up();
-    done += static_cast<std::size_t>(wrote);
-  }
-  if (::fsync(file.get()) != 0 || !file.close() || ::rename(temporary.c_str(), path.c_str()) != 0) give_up();
-  const std::size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  detail::Descriptor directory(folder, O_RDONLY | O_DIRECTORY);
-  if (directory.get() >= 0) ::fsync(directory.get());  // some file systems refuse it; the rename itself is done
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
 }
 
 inline void write_file(const std::string& path, std::string_view text) {

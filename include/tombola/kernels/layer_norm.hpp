@@ -20,6 +20,16 @@ T row_sum(Index columns, const F& f) noexcept {
   return simd::sum(sum);
 }
 
+/// y = (x - mean) inverse weight + bias for one row.
+template <class T, class Arch>
+void normalise_row(Index columns, const T* x, const T* weight, const T* bias, T mean, T inverse, T* y) noexcept {
+  using V = simd::Batch<T, Arch>;
+  for_each_channel_register<T, Arch>(columns, [=](Index c, const auto& read, const auto& write) {
+    const V n = (read(x + c) - V(mean)) * V(inverse);
+    write(y + c, weight == nullptr ? n : simd::fma(n, read(weight + c), read(bias + c)));
+  });
+}
+
 }  // namespace detail
 
 /// y[r, c] = (x[r, c] - mean[r]) inverse[r] weight[c] + bias[c] with inverse = 1 / sqrt(variance + epsilon), mean and variance those of
@@ -46,10 +56,18 @@ void layer_norm(const Threads& threads, Index rows, Index columns, const T* x, c
       const T factor = static_cast<T>(1 / std::sqrt(static_cast<double>(squares) / static_cast<double>(columns) + epsilon));
       mean[r] = middle;
       inverse[r] = factor;
-      detail::for_each_channel_register<T, Arch>(columns, [=](Index c, const auto& read, const auto& write) {
-        const V n = (read(row + c) - V(middle)) * V(factor);
-        write(y + r * columns + c, weight == nullptr ? n : simd::fma(n, read(weight + c), read(bias + c)));
-      });
+      detail::normalise_row<T, Arch>(columns, row, weight, bias, middle, factor, y + r * columns);
+    }
+  });
+}
+
+/// The same with mean and inverse known: the same bits.
+template <class T, class Arch = simd::Native>
+void normalise_rows(const Threads& threads, Index rows, Index columns, const T* x, const T* weight, const T* bias, const T* mean,
+                    const T* inverse, T* y) noexcept {
+  parallel_ranges(threads, rows, detail::norm_rows(columns), [=](Range range) {
+    for (Index r = range.first; r < range.last; ++r) {
+      detail::normalise_row<T, Arch>(columns, x + r * columns, weight, bias, mean[r], inverse[r], y + r * columns);
     }
   });
 }

@@ -88,7 +88,8 @@ using NamedWeights = std::map<std::string, Tensor<float>>;
 /// Writes named weights, atomically: "TOMBWGT" 1, the number of tensors; for each its name, rank, extents (32 bits) and float32 values
 /// row-major; the CRC-64/XZ of all that. Little-endian. Throws `std::runtime_error` if the file cannot be written.
 inline void save_weights(const NamedWeights& weights, const std::string& path) {
-  Writer writer;
+  AtomicFile file(path);
+  Writer writer(file);
   writer.bytes(std::span(reinterpret_cast<const std::uint8_t*>("TOMBWGT\1"), 8));
   writer.little(static_cast<std::uint32_t>(weights.size()));
   for (const auto& [name, tensor] : weights) {
@@ -97,8 +98,7 @@ inline void save_weights(const NamedWeights& weights, const std::string& path) {
     for (const Index extent : tensor.shape()) writer.little(static_cast<std::uint32_t>(extent));
     for (const float value : tensor) writer.little(value);
   }
-  writer.little(crc64(writer.written()));
-  write_file(path, writer.written());
+  writer.finish();
 }
 
 /// Reads what `save_weights` wrote. Throws `std::runtime_error` for any other file.

@@ -30,9 +30,17 @@ struct Gelu {
 
 /// y = x Phi(x), elementwise, Phi the standard normal distribution function.  dx += dy (Phi(x) + x phi(x)).
 /// Source: Hendrycks, Gimpel, "Gaussian error linear units", 2016.
+/// Not kept for backward but computed again: behind it stand the widest values of a transformer.
 template <class T>
 Var<T> gelu(const Var<T>& x) {
-  return unary(x, detail::Gelu{});
+  const Var<T> y = unary(x, detail::Gelu{});
+  if (x.node()->restore == nullptr) {  // its input is kept anyway
+    x.pass().restore_step(y, [x = x.node(), y = y.node()](Pass<T>& pass) {
+      kernels::map(
+          pass.threads(), x->size(), [](const auto& v) { return detail::Gelu{}.value(v); }, y->output(), x->value.data());
+    });
+  }
+  return y;
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA
