@@ -111,20 +111,17 @@ struct Config {
     if (structured()) made["structure"] = structure;
     if (structured() && cost_in_weights) made["cost"] = "weights";
     if (network == "lenet") {
-      std::string& widths = made["hidden"];
-      for (const Index each : hidden) widths += (widths.empty() ? "" : ",") + std::to_string(each);
+      made["hidden"] = exact(hidden);
     } else if (width != 1) {
       made["width"] = exact(width);
     }
     if (has_stem()) made["stem"] = stem;
     if (has_activation()) made["activation"] = activation;
-    if (is_vit() || is_swin()) made["patch"] = std::to_string(patch_or_default());
-    if (is_swin()) made["window"] = std::to_string(window);
     if (is_vit() || is_swin()) {
-      std::string channels;
-      for (const Index each : conv_stem) channels += (channels.empty() ? "" : ",") + std::to_string(each);
-      if (!channels.empty()) made["conv_stem"] = channels;
+      made["patch"] = std::to_string(patch_or_default());
+      if (!conv_stem.empty()) made["conv_stem"] = exact(conv_stem);
     }
+    if (is_swin()) made["window"] = std::to_string(window);
     if (is_transformer()) {
       if (attention_scale != 1) made["attention_scale"] = exact(attention_scale);
       if (branch_gain != 1) made["branch_gain"] = exact(branch_gain);

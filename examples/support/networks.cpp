@@ -18,6 +18,14 @@ std::vector<std::string> split_at_commas(const std::string& text) {
   return parts;
 }
 
+/// text(value) of each, with commas between them.
+template <class T, class Text>
+std::string joined(const std::vector<T>& values, const Text& text) {
+  std::string all;
+  for (const T& value : values) all += (all.empty() ? "" : ",") + text(value);
+  return all;
+}
+
 template <class T>
 bool read_all(const std::string& text, T& value) {
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -151,9 +159,10 @@ std::string exact(double value) {
 }
 
 std::string exact(const std::vector<double>& values) {
-  std::string text;
-  for (const double value : values) text += (text.empty() ? "" : ",") + exact(value);
-  return text;
+  return joined(values, [](double value) { return exact(value); });
+}
+std::string exact(const std::vector<Index>& values) {
+  return joined(values, [](Index value) { return std::to_string(value); });
 }
 
 void PropertyReader::refuse(const std::string& key, const std::string& expected) const {

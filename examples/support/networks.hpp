@@ -31,9 +31,10 @@ inline constexpr std::array<std::string_view, 2> pooling_names{"mean", "class_to
 /// Where the weights of a network come from.
 enum class Weights : std::uint8_t { frozen, gated, trained, joint };
 
-/// A double so that it is read back exactly; several of them separated by commas.
+/// Numbers so that they are read back exactly; several of them separated by commas.
 std::string exact(double value);
 std::string exact(const std::vector<double>& values);
+std::string exact(const std::vector<Index>& values);
 
 /// Reads properties. `where` stands before messages. All throw `std::runtime_error` if a property is missing or cannot be read.
 class PropertyReader {
