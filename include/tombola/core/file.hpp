@@ -153,6 +153,23 @@ class Descriptor {
 
 }  // namespace detail
 
+/// "folder/name".
+inline std::string path_in(const std::string& folder, const std::string& name) {
+  return concat(folder, folder.empty() || folder.ends_with('/') ? "" : "/", name);
+}
+// <filesystem> answers the following too, but takes longer to compile than everything that asks.
+
+/// Whether there is a file or a folder.
+inline bool path_exists(const std::string& path) noexcept {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0;
+}
+/// Whether there is a folder.
+inline bool is_folder(const std::string& path) noexcept {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 /// The whole file. Throws `std::runtime_error` if it cannot be opened or read, is not a regular file, or holds more than
 /// `limit` bytes.
 inline Bytes read_file(const std::string& path, std::uint64_t limit = std::uint64_t{1} << 34) {

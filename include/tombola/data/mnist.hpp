@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <filesystem>
 #include <string>
 
 #include "tombola/data/dataset.hpp"
@@ -21,9 +20,8 @@ inline std::string find_idx(const std::string& folder, const std::string& stem, 
   for (const char* ending : {"", ".gz"}) {
     for (const char* separator : {"-", "."}) {
       const std::string file = concat(stem, separator, suffix, ending);
-      const std::filesystem::path path = std::filesystem::path(folder) / file;
-      std::error_code ignored;
-      if (std::filesystem::exists(path, ignored)) return path.string();
+      const std::string path = path_in(folder, file);
+      if (path_exists(path)) return path;
       tried = tried.empty() ? file : concat(tried, ", ", file);
     }
   }
@@ -63,8 +61,7 @@ inline void check_labels(const Images& images, const std::string& path) {
 /// in number, training and test images differ in size, or a label is not below `classes`.
 inline TrainAndTest load_mnist(const std::string& folder, int classes = 0) {
   require(classes >= 0 && classes <= 256, "load_mnist: expected 1 to 256 classes, or 0 to count them, got ", classes);
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(folder, ignored))
+  if (!is_folder(folder))
     throw std::runtime_error(concat(folder, ": expected a folder with train-images-idx3-ubyte and the other files of "
                                             "an MNIST-format data set, got no folder"));
   TrainAndTest sets{detail::load_idx_pair(folder, "train", "train"), detail::load_idx_pair(folder, "t10k", "test")};
