@@ -16,7 +16,7 @@ kernels::GateInput<T> kernel_input(const GateParameter<T>& gate) {
 
 /// What the kernels need of a gate's pending gradient; with the penalty, or without.
 template <class T>
-kernels::GateGradient<T> gradient_parts(const GateParameter<T>& gate, bool with_penalty) {
+[[gnu::noinline]] kernels::GateGradient<T> gradient_parts(const GateParameter<T>& gate, bool with_penalty) {
   kernels::GateGradient<T> parts;
   parts.in = kernel_input(gate);
   if (gate.pending) {
