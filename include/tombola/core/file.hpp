@@ -50,7 +50,7 @@ class Reader {
     return number<T>(true);
   }
   /// The next `count` bytes, borrowed.
-  std::span<const std::uint8_t> bytes(std::uint64_t count) {
+  [[gnu::noinline]] std::span<const std::uint8_t> bytes(std::uint64_t count) {
     if (count > remaining()) refuse(concat(count, " more bytes"), concat(remaining(), " (the file is truncated)"));
     const auto part = bytes_.subspan(position_, static_cast<std::size_t>(count));
     position_ += static_cast<std::size_t>(count);
