@@ -8,7 +8,6 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "tombola/core/arena.hpp"
 #include "tombola/core/context.hpp"
@@ -210,12 +209,14 @@ class Pass {
 
   /// What `share` kept under this key, if it is still there: one value for every use of a parameter in the pass.
   [[gnu::noinline]] Var<T> shared(const void* key) {
-    for (const auto& [owner, node] : shared_) {
-      if (owner == key && node->value.data() != nullptr) return {*this, *node};
+    for (const Shared* each = last_shared_; each != nullptr; each = each->previous) {
+      if (each->key == key && each->node->value.data() != nullptr) return {*this, *each->node};
     }
     return {};
   }
-  [[gnu::noinline]] void share(const void* key, const Var<T>& value) { shared_.emplace_back(key, value.node()); }
+  [[gnu::noinline]] void share(const void* key, const Var<T>& value) {
+    last_shared_ = new (arena_.take(sizeof(Shared), alignof(Shared))) Shared{last_shared_, key, value.node()};
+  }
 
   /// For Var: its last handle is gone.
   [[gnu::noinline]] void unused(Node<T>& node) noexcept {
@@ -240,6 +241,12 @@ class Pass {
     const void* step;
     void (*run)(const void*, Pass&);
     bool restores;  ///< computes y's values again instead of the gradients of its inputs
+  };
+
+  struct Shared {
+    Shared* previous;
+    const void* key;
+    Node<T>* node;
   };
 
   template <class Step>
@@ -284,7 +291,7 @@ class Pass {
   Arena arena_;
   Node<T>* last_node_ = nullptr;
   Recorded* last_step_ = nullptr;
-  std::vector<std::pair<const void*, Node<T>*>> shared_;
+  Shared* last_shared_ = nullptr;
 };
 
 /// A pass that keeps what backward needs: values, or how to compute them again, and the steps in the order of execution.

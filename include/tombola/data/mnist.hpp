@@ -42,11 +42,11 @@ inline Images load_idx_pair(const std::string& folder, const std::string& stem, 
           Tensor<std::uint8_t>::copy_of(labels), 0};
 }
 
-inline void check_labels(const Images& images, const std::string& path) {
+inline void check_labels(const Images& images, const std::string& folder, const std::string& stem) {
   constexpr Index header = 8;
   for (Index i = 0; i < images.count(); ++i)
     if (images.labels[i] >= images.classes)
-      refuse_file(path, static_cast<std::uint64_t>(header + i), concat("a label below ", images.classes),
+      refuse_file(find_idx(folder, stem, "idx1-ubyte"), static_cast<std::uint64_t>(header + i), concat("a label below ", images.classes),
                   concat(int{images.labels[i]}, " (label ", i, ")"));
 }
 
@@ -73,8 +73,8 @@ inline TrainAndTest load_mnist(const std::string& folder, int classes = 0) {
         " pixels as in ", detail::find_idx(folder, "train-images", "idx3-ubyte"), ", got ", got[1], " x ", got[2]));
   const int counted = 1 + *std::max_element(train.labels.begin(), train.labels.end());
   train.classes = test.classes = classes == 0 ? counted : classes;
-  detail::check_labels(train, detail::find_idx(folder, "train-labels", "idx1-ubyte"));
-  detail::check_labels(test, detail::find_idx(folder, "t10k-labels", "idx1-ubyte"));
+  detail::check_labels(train, folder, "train-labels");
+  detail::check_labels(test, folder, "t10k-labels");
   return sets;
 }
 
