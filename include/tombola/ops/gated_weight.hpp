@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <vector>
 
 #include "tombola/gates/gradient.hpp"
 #include "tombola/kernels/elementwise.hpp"
