@@ -19,8 +19,16 @@ namespace {
 template <class Base>
 struct Open : Base {
   using Base::Base;
-  std::size_t nodes() const { return this->nodes_.size(); }
-  std::size_t steps() const { return this->steps_.size(); }
+  std::size_t nodes() const { return length(this->last_node_); }
+  std::size_t steps() const { return length(this->last_step_); }
+
+ private:
+  template <class Entry>
+  static std::size_t length(const Entry* last) {
+    std::size_t count = 0;
+    for (; last != nullptr; last = last->previous) ++count;
+    return count;
+  }
 };
 
 /// y = x, which notes the beta that each backward step is given.

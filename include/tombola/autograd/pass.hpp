@@ -8,7 +8,6 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "tombola/core/arena.hpp"
 #include "tombola/core/context.hpp"
@@ -46,6 +45,7 @@ struct Node {
   const bool* outside_has_gradient = nullptr;  ///< for a gradient kept outside: whether earlier passes left one to add to
   std::uint32_t handles = 0;                   ///< how many Var, and values borrowed from this one, refer to it
   Node* owner = nullptr;                       ///< whose elements `value` borrows, if they are another node's
+  Node* previous = nullptr;                    ///< the node that the pass made before this one
   const void* restore = nullptr;               ///< a step that computes `value` again: it need not be kept for backward
   void (*run_restore)(const void*, Pass<T>&) = nullptr;
 
@@ -139,7 +139,7 @@ class Pass {
   // --- for ops -------------------------------------------------------------------------------------------------------
 
   /// An uninitialised result of an op. `needs_gradient`: whether one of the op's inputs does.
-  Var<T> result(const Shape& shape, bool needs_gradient) {
+  [[gnu::noinline]] Var<T> result(const Shape& shape, bool needs_gradient) {
     Node<T>& node = new_node();
     node.storage = Tensor<T>::uninitialized(shape, context_->pool());
     node.value = node.storage;
@@ -147,7 +147,7 @@ class Pass {
     return {*this, node};
   }
   /// A result that borrows its elements: from outside, or from another node, which is kept as long as the result.
-  Var<T> alias(View<const T> value, bool needs_gradient, Node<T>* owner = nullptr) {
+  [[gnu::noinline]] Var<T> alias(View<const T> value, bool needs_gradient, Node<T>* owner = nullptr) {
     Node<T>& node = new_node();
     node.value = value;
     node.needs_gradient = needs_gradient && records_;
@@ -167,7 +167,7 @@ class Pass {
     static_assert(std::is_trivially_destructible_v<Step>,
                   "a backward step captures nodes, numbers and views of memory outside of the pass by value: it is never destroyed");
     if (!y.needs_gradient()) return;
-    steps_.push_back({y.node(), keep(step), run<Step>, false});
+    record(*y.node(), keep(step), run<Step>, false);
   }
   /// Says how to compute the values of `y` again, cheaply: they are dropped with the last Var that refers to them, and come back before
   /// the backward step of their last reader. `step(pass)` writes all of `y.node()->output()`, the same bits as before.
@@ -181,7 +181,7 @@ class Pass {
   }
 
   /// For a backward step: where the gradient of x goes. x needs one.
-  Accumulator<T> accumulate(Node<T>& x) {
+  [[gnu::noinline]] Accumulator<T> accumulate(Node<T>& x) {
     const bool first =
         !std::exchange(x.has_gradient, true) && (x.outside_has_gradient == nullptr || !*x.outside_has_gradient);
     if (x.gradient.data() == nullptr) {
@@ -208,13 +208,15 @@ class Pass {
   }
 
   /// What `share` kept under this key, if it is still there: one value for every use of a parameter in the pass.
-  Var<T> shared(const void* key) {
-    for (const auto& [owner, node] : shared_) {
-      if (owner == key && node->value.data() != nullptr) return {*this, *node};
+  [[gnu::noinline]] Var<T> shared(const void* key) {
+    for (const Shared* each = last_shared_; each != nullptr; each = each->previous) {
+      if (each->key == key && each->node->value.data() != nullptr) return {*this, *each->node};
     }
     return {};
   }
-  void share(const void* key, const Var<T>& value) { shared_.emplace_back(key, value.node()); }
+  [[gnu::noinline]] void share(const void* key, const Var<T>& value) {
+    last_shared_ = new (arena_.take(sizeof(Shared), alignof(Shared))) Shared{last_shared_, key, value.node()};
+  }
 
   /// For Var: its last handle is gone.
   [[gnu::noinline]] void unused(Node<T>& node) noexcept {
@@ -223,7 +225,7 @@ class Pass {
       node.value = {};
     } else if (node.restore != nullptr && !replays_) {
       try {  // all readers are recorded by now: in backward, this runs before them
-        steps_.push_back({&node, node.restore, node.run_restore, true});
+        record(node, node.restore, node.run_restore, true);
       } catch (const std::bad_alloc&) {
         return;  // then it is kept
       }
@@ -234,10 +236,17 @@ class Pass {
 
  protected:
   struct Recorded {
+    Recorded* previous;
     Node<T>* y;
     const void* step;
     void (*run)(const void*, Pass&);
     bool restores;  ///< computes y's values again instead of the gradients of its inputs
+  };
+
+  struct Shared {
+    Shared* previous;
+    const void* key;
+    Node<T>* node;
   };
 
   template <class Step>
@@ -249,6 +258,10 @@ class Pass {
     return new (arena_.take(sizeof(Step), alignof(Step))) Step(step);
   }
 
+  [[gnu::noinline]] void record(Node<T>& y, const void* step, void (*run)(const void*, Pass&), bool restores) {
+    last_step_ = new (arena_.take(sizeof(Recorded), alignof(Recorded))) Recorded{last_step_, &y, step, run, restores};
+  }
+
   [[gnu::noinline]] Pass(Context& context, const PassOptions& options, bool records)
       : context_(&context),
         options_(options),
@@ -258,12 +271,16 @@ class Pass {
     if (!options_.normalisation) options_.normalisation = records ? Normalisation::batch : Normalisation::running;
   }
   [[gnu::noinline]] ~Pass() {
-    for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) (*node)->~Node();
+    while (last_node_ != nullptr) {
+      Node<T>& node = *last_node_;
+      last_node_ = node.previous;
+      node.~Node();
+    }
   }
 
   [[gnu::noinline]] Node<T>& new_node() {
     auto* node = new (arena_.take(sizeof(Node<T>), alignof(Node<T>))) Node<T>();
-    nodes_.push_back(node);
+    node->previous = std::exchange(last_node_, node);
     return *node;
   }
 
@@ -272,9 +289,9 @@ class Pass {
   bool records_;
   bool replays_ = false;  ///< backward runs, or has run
   Arena arena_;
-  std::vector<Node<T>*> nodes_;
-  std::vector<Recorded> steps_;
-  std::vector<std::pair<const void*, Node<T>*>> shared_;
+  Node<T>* last_node_ = nullptr;
+  Recorded* last_step_ = nullptr;
+  Shared* last_shared_ = nullptr;
 };
 
 /// A pass that keeps what backward needs: values, or how to compute them again, and the steps in the order of execution.
@@ -306,7 +323,7 @@ class Tape : public Pass<T> {
     const Accumulator<T> start = this->accumulate(*y.node());
     for (Index i = 0; i < dy.size(); ++i) start.into[i] = dy[i] + (start.beta == T(0) ? T(0) : start.into[i]);
     this->replays_ = true;
-    for (auto step = this->steps_.rbegin(); step != this->steps_.rend(); ++step) {
+    for (const auto* step = this->last_step_; step != nullptr; step = step->previous) {
       Node<T>& result = *step->y;
       if (step->restores) {
         result.storage = this->buffer(result.shape());
@@ -315,8 +332,7 @@ class Tape : public Pass<T> {
         continue;
       }
       if (result.has_gradient) step->run(step->step, *this);
-      const auto next = step + 1;
-      if (next != this->steps_.rend() && next->y == &result) continue;  // an op may leave several steps
+      if (step->previous != nullptr && step->previous->y == &result) continue;  // an op may leave several steps
       result.gradient_storage = {};
       result.gradient = {};
       result.has_gradient = false;

@@ -51,7 +51,7 @@ class Reader {
     return number<T>(true);
   }
   /// The next `count` bytes, borrowed.
-  std::span<const std::uint8_t> bytes(std::uint64_t count) {
+  [[gnu::noinline]] std::span<const std::uint8_t> bytes(std::uint64_t count) {
     if (count > remaining()) refuse(concat(count, " more bytes"), concat(remaining(), " (the file is truncated)"));
     const auto part = bytes_.subspan(position_, static_cast<std::size_t>(count));
     position_ += static_cast<std::size_t>(count);
@@ -215,6 +215,23 @@ class Writer {
   Bytes bytes_;
   AtomicFile* file_ = nullptr;
 };
+
+/// "folder/name".
+inline std::string path_in(const std::string& folder, const std::string& name) {
+  return concat(folder, folder.empty() || folder.ends_with('/') ? "" : "/", name);
+}
+// <filesystem> answers the following too, but takes longer to compile than everything that asks.
+
+/// Whether there is a file or a folder.
+inline bool path_exists(const std::string& path) noexcept {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0;
+}
+/// Whether there is a folder.
+inline bool is_folder(const std::string& path) noexcept {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
 
 /// The whole file. Throws `std::runtime_error` if it cannot be opened or read, is not a regular file, or holds more than
 /// `limit` bytes.

@@ -2,12 +2,10 @@
 /// Aligned blocks of bytes: a Block that owns one, a Pool that reuses them by size class, a Workspace for scratch.
 #pragma once
 
-#include <array>
 #include <bit>
 #include <cstddef>
 #include <new>
 #include <utility>
-#include <vector>
 
 #include "tombola/core/isa.hpp"
 
@@ -65,15 +63,13 @@ class Pool {
   /// A block of at least `bytes`. Throws `std::bad_alloc`.
   [[gnu::noinline]] Block take(std::size_t bytes) {
     const std::size_t size_class = class_of(bytes);
-    auto& free = free_[size_class];
+    Free*& free = free_[size_class];
     Block block;
-    if (free.empty()) {
+    if (free == nullptr) {
       block = Block(class_bytes(size_class));
-      free.reserve(free.size() + ++lent_[size_class]);  // so that giving back never allocates
     } else {
-      block.data_ = free.back();
       block.bytes_ = class_bytes(size_class);
-      free.pop_back();
+      block.data_ = reinterpret_cast<std::byte*>(std::exchange(free, free->next));
     }
     block.pool_ = this;
     return block;
@@ -81,10 +77,8 @@ class Pool {
 
   /// Returns the kept blocks to the system.
   void trim() noexcept {
-    for (std::size_t c = 0; c < free_.size(); ++c) {
-      lent_[c] -= free_[c].size();
-      for (std::byte* data : free_[c]) ::operator delete (data, std::align_val_t{alignment});
-      free_[c].clear();
+    for (Free*& free : free_) {
+      while (free != nullptr) ::operator delete (std::exchange(free, free->next), std::align_val_t{alignment});
     }
   }
 
@@ -103,10 +97,15 @@ class Pool {
     while (class_bytes(size_class) < bytes) ++size_class;
     return size_class;
   }
-  void put(std::byte* data, std::size_t bytes) noexcept { free_[class_of(bytes)].push_back(data); }
+  void put(std::byte* data, std::size_t bytes) noexcept {
+    Free*& free = free_[class_of(bytes)];
+    free = new (data) Free{free};
+  }
 
-  std::array<std::vector<std::byte*>, 256> free_{};
-  std::array<std::size_t, 256> lent_{};  // blocks of each class that exist, in use or kept
+  struct Free {  // at the beginning of each kept block, so that keeping one never allocates
+    Free* next;
+  };
+  Free* free_[256] = {};  // the first kept block of each class
 };
 
 // Never inlined, as some others that many functions call: compiled once, not everywhere a tensor ends.

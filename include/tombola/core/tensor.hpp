@@ -19,7 +19,7 @@ class Tensor {
  public:
   Tensor() = default;
   /// All elements zero. Throws `std::bad_alloc`.
-  explicit Tensor(const Shape& shape) : Tensor(uninitialized(shape)) { std::fill_n(data(), size(), T{}); }
+  [[gnu::noinline]] explicit Tensor(const Shape& shape) : Tensor(uninitialized(shape)) { std::fill_n(data(), size(), T{}); }
   /// Throws `std::invalid_argument` unless the shape holds as many elements as are given.
   Tensor(const Shape& shape, std::initializer_list<T> values) : Tensor(uninitialized(shape)) {
     require(static_cast<Index>(values.size()) == size(), "tensor: expected ", size(), " values for ", shape, ", got ",
@@ -28,13 +28,13 @@ class Tensor {
   }
   /// The tensor moved from is left empty, with the shape [0].
   Tensor(Tensor&& other) noexcept : block_(std::move(other.block_)), shape_(std::exchange(other.shape_, Shape{0})) {}
-  Tensor& operator=(Tensor&& other) noexcept {
+  [[gnu::noinline]] Tensor& operator=(Tensor&& other) noexcept {
     block_ = std::move(other.block_);
     shape_ = std::exchange(other.shape_, Shape{0});
     return *this;
   }
 
-  static Tensor uninitialized(const Shape& shape) { return Tensor(shape, Block(bytes(shape))); }
+  [[gnu::noinline]] static Tensor uninitialized(const Shape& shape) { return Tensor(shape, Block(bytes(shape))); }
   static Tensor uninitialized(const Shape& shape, Pool& pool) { return Tensor(shape, pool.take(bytes(shape))); }
   static Tensor filled(const Shape& shape, T value) {
     Tensor tensor = uninitialized(shape);

@@ -56,12 +56,12 @@ class Team {
   static constexpr Index most_chunks = 0x7FFFFFFF;  ///< of one loop
 
   /// The caller is worker 0; starts `count - 1` others.
-  explicit Team(int count)
+  [[gnu::noinline]] explicit Team(int count)
       : patience_(count <= available_threads() ? 100 : 0),
         count_(static_cast<std::uint32_t>(count)),
         claims_(std::make_unique<Claim[]>(count_)),
         starter_([this] { start(); }) {}
-  ~Team() {
+  [[gnu::noinline]] ~Team() {
     stopping_ = true;
     loop_.fetch_add(1);
     loop_.notify_all();

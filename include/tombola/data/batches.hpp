@@ -136,19 +136,19 @@ class Batches {
 
  private:
   /// 256 entries a channel, for the value of every byte.
-  static std::vector<T> table(const Images& images, const BatchOptions& options) {
+  static Tensor<T> table(const Images& images, const BatchOptions& options) {
     const auto& [mean, deviation] = options.statistics;
     const auto channels = static_cast<std::size_t>(images.channels());
     const auto serves = [channels](std::size_t entries) { return entries == 1 || entries == channels; };
     require(serves(mean.size()) && serves(deviation.size()), "batches: expected 1 or ", channels,
             " means and deviations, got ", mean.size(), " and ", deviation.size());
-    std::vector<T> table;
-    table.reserve(256 * channels);
+    auto table = Tensor<T>::uninitialized({images.channels(), 256});
+    T* value = table.data();
     for (std::size_t channel = 0; channel < channels; ++channel) {
       const double m = mean[mean.size() == 1 ? 0 : channel], d = deviation[deviation.size() == 1 ? 0 : channel];
       require(std::isfinite(m) && std::isfinite(d) && d > 0,
               "batches: expected a finite mean and a deviation above 0, got ", m, " and ", d, " for channel ", channel);
-      for (int pixel = 0; pixel < 256; ++pixel) table.push_back(static_cast<T>((pixel / 255.0 - m) / d));
+      for (int pixel = 0; pixel < 256; ++pixel) *value++ = static_cast<T>((pixel / 255.0 - m) / d);
     }
     return table;
   }
@@ -214,7 +214,7 @@ class Batches {
         const bool cut = in(change.cut_rows, row) && in(change.cut_columns, column);
         for (Index channel = 0; channel < channels; ++channel) {
           const std::uint8_t pixel = r >= 0 && c >= 0 ? pixels[(r * width + c) * channels + channel] : std::uint8_t{0};
-          x[channel] = cut ? T(0) : table_[static_cast<std::size_t>(256 * channel + pixel)];
+          x[channel] = cut ? T(0) : table_[256 * channel + pixel];
         }
       }
     }
@@ -229,7 +229,7 @@ class Batches {
 
   const Images* images_;
   BatchOptions options_;
-  std::vector<T> table_;
+  Tensor<T> table_;  ///< [channels, 256]
   std::vector<std::uint32_t> order_;
   Index arranged_ = -1;
   Tensor<T> x_;

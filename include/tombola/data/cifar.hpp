@@ -2,7 +2,6 @@
 /// CIFAR-10 in its binary version, raw or compressed by gzip. Needs zlib (`-lz`), so the umbrella header leaves it out.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
 #include "tombola/data/dataset.hpp"
@@ -18,9 +17,8 @@ inline constexpr Index cifar_record = 1 + cifar_channels * cifar_plane;
 /// "folder/name" or "folder/name.gz".
 inline std::string find_cifar(const std::string& folder, const std::string& name) {
   for (const char* ending : {"", ".gz"}) {
-    const std::filesystem::path path = std::filesystem::path(folder) / (name + ending);
-    std::error_code ignored;
-    if (std::filesystem::exists(path, ignored)) return path.string();
+    const std::string path = path_in(folder, name + ending);
+    if (path_exists(path)) return path;
   }
   throw std::runtime_error(concat(folder, ": found none of ", name, ", ", name, ".gz"));
 }
@@ -57,12 +55,11 @@ inline Images cifar_images(const std::string& name, Index count) {
 /// Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
 inline TrainAndTest load_cifar10(std::string folder, Index batch = 10000) {
   require(batch >= 1 && batch <= 1000000, "load_cifar10: expected 1 to 1000000 images in a file, got ", batch);
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(folder, ignored)) {
+  if (!is_folder(folder)) {
     throw std::runtime_error(concat(folder, ": expected a folder with data_batch_1.bin and the other files of CIFAR-10, got no folder"));
   }
   const std::string inner = folder + "/cifar-10-batches-bin";
-  if (std::filesystem::is_directory(inner, ignored)) folder = inner;
+  if (is_folder(inner)) folder = inner;
   TrainAndTest sets{detail::cifar_images("train", 5 * batch), detail::cifar_images("test", batch)};
   for (Index file = 0; file < 5; ++file) {
     detail::read_cifar(detail::find_cifar(folder, concat("data_batch_", file + 1, ".bin")), batch, file * batch, sets.train);

@@ -10,6 +10,16 @@
 
 namespace tombola::inline TOMBOLA_ISA::data {
 
+namespace detail {
+
+inline std::string hexadecimal(std::uint32_t number) {
+  char text[11];
+  std::snprintf(text, sizeof text, "0x%08x", static_cast<unsigned>(number));
+  return text;
+}
+
+}  // namespace detail
+
 /// The array of unsigned bytes in an idx file: the magic number 0x0000 08 rank, one 32-bit extent an axis, the elements
 /// in row-major order. `rank` 1 to 3, or 0 for any of these; `name` is the path for messages. Borrows the bytes.
 /// Throws `std::runtime_error` with offset, expected and got if the element type or the rank is another one, an extent
@@ -19,20 +29,14 @@ inline View<const std::uint8_t> parse_idx(std::span<const std::uint8_t> bytes, c
   require(rank >= 0 && rank <= 3, "parse_idx: expected a rank of 1 to 3, or 0 for any, got ", rank);
   constexpr std::uint32_t unsigned_bytes = 0x00000800;
   constexpr std::uint64_t most_elements = std::uint64_t{1} << 40;
-  const auto hexadecimal = [](std::uint32_t number) {
-    char text[11];
-    std::snprintf(text, sizeof text, "0x%08x", static_cast<unsigned>(number));
-    return std::string(text);
-  };
 
   Reader reader(bytes, name);
   const auto magic = reader.big<std::uint32_t>();
   const auto lowest = unsigned_bytes + static_cast<std::uint32_t>(rank == 0 ? 1 : rank);
   const auto highest = unsigned_bytes + static_cast<std::uint32_t>(rank == 0 ? 3 : rank);
   if (magic < lowest || magic > highest) {
-    const std::string range = lowest == highest ? "" : " to " + hexadecimal(highest);
-    refuse_file(name, 0, concat("the magic number ", hexadecimal(lowest), range, " (idx of unsigned bytes)"),
-                hexadecimal(magic));
+    const std::string range = lowest == highest ? "" : " to " + detail::hexadecimal(highest);
+    refuse_file(name, 0, concat("the magic number ", detail::hexadecimal(lowest), range, " (idx of unsigned bytes)"), detail::hexadecimal(magic));
   }
 
   Index extents[3];

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <filesystem>
 #include <string>
 
 #include "tombola/data/dataset.hpp"
@@ -21,9 +20,8 @@ inline std::string find_idx(const std::string& folder, const std::string& stem, 
   for (const char* ending : {"", ".gz"}) {
     for (const char* separator : {"-", "."}) {
       const std::string file = concat(stem, separator, suffix, ending);
-      const std::filesystem::path path = std::filesystem::path(folder) / file;
-      std::error_code ignored;
-      if (std::filesystem::exists(path, ignored)) return path.string();
+      const std::string path = path_in(folder, file);
+      if (path_exists(path)) return path;
       tried = tried.empty() ? file : concat(tried, ", ", file);
     }
   }
@@ -44,11 +42,11 @@ inline Images load_idx_pair(const std::string& folder, const std::string& stem, 
           Tensor<std::uint8_t>::copy_of(labels), 0};
 }
 
-inline void check_labels(const Images& images, const std::string& path) {
+inline void check_labels(const Images& images, const std::string& folder, const std::string& stem) {
   constexpr Index header = 8;
   for (Index i = 0; i < images.count(); ++i)
     if (images.labels[i] >= images.classes)
-      refuse_file(path, static_cast<std::uint64_t>(header + i), concat("a label below ", images.classes),
+      refuse_file(find_idx(folder, stem, "idx1-ubyte"), static_cast<std::uint64_t>(header + i), concat("a label below ", images.classes),
                   concat(int{images.labels[i]}, " (label ", i, ")"));
 }
 
@@ -63,8 +61,7 @@ inline void check_labels(const Images& images, const std::string& path) {
 /// in number, training and test images differ in size, or a label is not below `classes`.
 inline TrainAndTest load_mnist(const std::string& folder, int classes = 0) {
   require(classes >= 0 && classes <= 256, "load_mnist: expected 1 to 256 classes, or 0 to count them, got ", classes);
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(folder, ignored))
+  if (!is_folder(folder))
     throw std::runtime_error(concat(folder, ": expected a folder with train-images-idx3-ubyte and the other files of "
                                             "an MNIST-format data set, got no folder"));
   TrainAndTest sets{detail::load_idx_pair(folder, "train", "train"), detail::load_idx_pair(folder, "t10k", "test")};
@@ -76,8 +73,8 @@ inline TrainAndTest load_mnist(const std::string& folder, int classes = 0) {
         " pixels as in ", detail::find_idx(folder, "train-images", "idx3-ubyte"), ", got ", got[1], " x ", got[2]));
   const int counted = 1 + *std::max_element(train.labels.begin(), train.labels.end());
   train.classes = test.classes = classes == 0 ? counted : classes;
-  detail::check_labels(train, detail::find_idx(folder, "train-labels", "idx1-ubyte"));
-  detail::check_labels(test, detail::find_idx(folder, "t10k-labels", "idx1-ubyte"));
+  detail::check_labels(train, folder, "train-labels");
+  detail::check_labels(test, folder, "t10k-labels");
   return sets;
 }
 

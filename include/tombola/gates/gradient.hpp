@@ -64,9 +64,8 @@ void make_explicit(const Threads& threads, GateParameter<T>& gate) {
     add_sigma_gradient(threads, gate, false);
   }
   Tensor<T> more = first ? std::move(gate.gradient) : Tensor<T>::uninitialized(gate.shape());
-  with_formulas<T>(gate, [&](auto formulas) {
-    kernels::gate_gradient(threads, formulas, gradient_parts(gate, false), more.data());
-  });
+  const auto parts = gradient_parts(gate, false);
+  with_formulas<T>(gate, [&](auto formulas) { kernels::gate_gradient(threads, formulas, parts, more.data()); });
   if (first) {
     gate.gradient = std::move(more);
   } else {
@@ -82,9 +81,8 @@ template <class T>
 Tensor<T> gradient(Context& context, GateParameter<T>& gate) {
   make_explicit(context.threads(), gate);
   Tensor<T> total = Tensor<T>::uninitialized(gate.shape());
-  with_formulas<T>(gate, [&](auto formulas) {  // nothing is pending: this is the penalty's part alone
-    kernels::gate_gradient(context.threads(), formulas, gradient_parts(gate, true), total.data());
-  });
+  const auto parts = gradient_parts(gate, true);  // nothing is pending: this is the penalty's part alone
+  with_formulas<T>(gate, [&](auto formulas) { kernels::gate_gradient(context.threads(), formulas, parts, total.data()); });
   if (gate.has_gradient) {
     for (Index i = 0; i < gate.size(); ++i) total[i] += gate.gradient[i];
   }

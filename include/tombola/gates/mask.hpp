@@ -2,8 +2,6 @@
 /// Masks read from gates and set on them, and how many are open.
 #pragma once
 
-#include <vector>
-
 #include "tombola/core/bits.hpp"
 #include "tombola/gates/gradient.hpp"
 
@@ -16,14 +14,14 @@ Bits mask(const GateParameter<T>& gate, Reading reading = Reading::binary) {
   require(reading == Reading::binary || reading == Reading::above_zero,
           "mask: expected the reading binary or above_zero");
   Bits bits(gate.size());
-  std::vector<T> z(static_cast<std::size_t>(gate.size()));
+  Tensor<T> z = Tensor<T>::uninitialized(gate.shape());
   kernels::GateInput<T> input = kernel_input(gate);
   input.weight = nullptr;
   with_formulas<T>(gate, [&](auto formulas) {
     kernels::gate_read(1, formulas, reading, input,
                        kernels::GateOutput<T>{z.data(), nullptr, nullptr, nullptr, nullptr});
   });
-  for (Index i = 0; i < gate.size(); ++i) bits.set(i, z[static_cast<std::size_t>(i)] != T(0));
+  for (Index i = 0; i < gate.size(); ++i) bits.set(i, z[i] != T(0));
   return bits;
 }
 

@@ -38,7 +38,9 @@ void for_each_leaf(Model& model, const F& f) {
   } else if constexpr (detail::is_choice<Model>) {
     std::visit([&f](auto* part) { for_each_leaf(*part, f); }, model);
   } else if constexpr (requires { model.members(); }) {
-    std::apply([&f](auto&... part) { (for_each_leaf(part, f), ...); }, model.members());
+    const auto parts = model.members();
+    [&]<std::size_t... I>(std::index_sequence<I...>) { (for_each_leaf(std::get<I>(parts), f), ...); }
+    (std::make_index_sequence<std::tuple_size_v<decltype(model.members())>>{});
   } else {
     f(model);
   }

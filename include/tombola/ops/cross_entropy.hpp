@@ -52,8 +52,9 @@ Index count_correct(View<const T> x, View<Label> labels) {
   for (Index r = 0; r < x.shape()[0]; ++r) {
     const T* row = x.row(r);
     const T* end = row + x.shape()[1];
-    const bool finite = std::all_of(row, end, [](T v) { return v == v; });
-    correct += finite && std::max_element(row, end) - row == static_cast<Index>(labels[r]);
+    bool numbers = true;
+    for (const T* v = row; v != end; ++v) numbers = numbers && *v == *v;
+    correct += numbers && std::max_element(row, end) - row == static_cast<Index>(labels[r]);
   }
   return correct;
 }

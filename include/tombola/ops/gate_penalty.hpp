@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "tombola/gates/gradient.hpp"
 
@@ -20,9 +21,8 @@ Var<T> gate_penalty(Pass<T>& pass, std::type_identity_t<std::span<GateParameter<
   double total = 0;
   for (GateParameter<T>* gate : layers) {
     std::vector<double> sums(static_cast<std::size_t>(kernels::gate_chunks(gate->size())));
-    gates::with_formulas<T>(*gate, [&](auto formulas) {
-      kernels::gate_penalty(pass.threads(), formulas, penalty, gates::kernel_input(*gate), sums.data());
-    });
+    const kernels::GateInput<T> input = gates::kernel_input(*gate);
+    gates::with_formulas<T>(*gate, [&](auto formulas) { kernels::gate_penalty(pass.threads(), formulas, penalty, input, sums.data()); });
     for (const double sum : sums) total += sum * static_cast<double>(gate->cost);
   }
   y.node()->output()[0] = lambda * static_cast<T>(total);

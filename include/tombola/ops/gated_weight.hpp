@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <vector>
 
 #include "tombola/gates/gradient.hpp"
 #include "tombola/kernels/elementwise.hpp"
@@ -63,22 +64,20 @@ double read_gates(Pass<T>& pass, GateParameter<T>& gate, bool keeps_draw, Var<T>
   const Threads& threads = pass.threads();
   std::vector<double> sums(static_cast<std::size_t>(kernels::gate_chunks(gate.size())));
   kernels::GateOutput<T> out{weight.node()->output(), z, nullptr, nullptr, sums.data()};
+  const Stream noise{pass.options().seed, Purpose::gate_noise, gate.id, pass.options().step};
+  if (keeps_draw) {
+    gate.open.resize(static_cast<std::size_t>((gate.size() + 63) / 64));
+    out.open = gate.open.data();
+    gate.noise = noise;
+  }
+  const kernels::GateInput<T> input = gates::kernel_input(gate);
   gates::with_formulas<T>(gate, [&](auto formulas) {
-    if (pass.reading() != Reading::sampled) {
-      kernels::gate_read(threads, formulas, pass.reading(), gates::kernel_input(gate), out);
-      return;
+    if (pass.reading() != Reading::sampled) return kernels::gate_read(threads, formulas, pass.reading(), input, out);
+    if (keeps_draw && !formulas.unit_slope) {
+      if (gate.slope.size() == 0) gate.slope = Tensor<T>(gate.shape());
+      out.slope = gate.slope.data();
     }
-    const Stream noise{pass.options().seed, Purpose::gate_noise, gate.id, pass.options().step};
-    if (keeps_draw) {
-      gate.open.resize(static_cast<std::size_t>((gate.size() + 63) / 64));
-      out.open = gate.open.data();
-      if (!formulas.unit_slope) {
-        if (gate.slope.size() == 0) gate.slope = Tensor<T>(gate.shape());
-        out.slope = gate.slope.data();
-      }
-      gate.noise = noise;
-    }
-    kernels::gate_sample(threads, formulas, noise, gates::kernel_input(gate), out);
+    kernels::gate_sample(threads, formulas, noise, input, out);
   });
   double sum = 0;
   for (const double part : sums) sum += part;

@@ -8,6 +8,22 @@
 
 namespace tombola::inline TOMBOLA_ISA {
 
+namespace detail {
+
+/// out[r, c] = s[c] v[r, c], or s[0] v[r, c], for v with the shape of x.
+template <class T>
+[[gnu::noinline]] void multiply_by(const Threads& threads, const Node<T>& x, const T* v, const Node<T>& s, T* out) noexcept {
+  if (s.size() == 1) {
+    kernels::map(
+        threads, x.size(), [factor = s.value[0]](const auto& u) { return u * factor; }, out, v);
+  } else {
+    kernels::map_columns(
+        threads, x.shape().rows(), x.shape().last(), [](const auto& u, const auto& f) { return u * f; }, out, v, s.value.data());
+  }
+}
+
+}  // namespace detail
+
 /// y[r, c] = s[c] x[r, c], or s[0] x[r, c].  x [..., columns], s [columns] or [1].
 /// dx += s dy,  ds[c] += sum_r dy[r, c] x[r, c]. Throws `std::invalid_argument` if the shapes do not fit, or for values of two passes.
 template <class T>
@@ -18,20 +34,9 @@ Var<T> scale(const Var<T>& x, const Var<T>& s) {
           "scale: expected x [..., columns] and s [columns] or [1], got ", x.shape(), " and ", s.shape());
   Pass<T>& pass = x.pass();
   Var<T> y = pass.result(x.shape(), x.needs_gradient() || s.needs_gradient());
-  // One number for all is one column that everything stands in.
   const bool single = s.shape().size() == 1;
-  const auto times = [&pass, rows = x.shape().rows(), size = x.shape().size(), columns,
-                      single](const T* v, const T* factor, T* out) {
-    if (single) {
-      kernels::map(
-          pass.threads(), size, [f = factor[0]](const auto& u) { return u * f; }, out, v);
-    } else {
-      kernels::map_columns(
-          pass.threads(), rows, columns, [](const auto& u, const auto& f) { return u * f; }, out, v, factor);
-    }
-  };
-  times(x.value().data(), s.value().data(), y.node()->output());
-  pass.backward_step(y, [times, single, x = x.node(), s = s.node(), y = y.node()](Pass<T>& pass) {
+  detail::multiply_by(pass.threads(), *x.node(), x.value().data(), *s.node(), y.node()->output());
+  pass.backward_step(y, [single, x = x.node(), s = s.node(), y = y.node()](Pass<T>& pass) {
     const T* dy = y->gradient.data();
     if (s->needs_gradient) {
       const auto ds = pass.accumulate(*s);
@@ -47,13 +52,12 @@ Var<T> scale(const Var<T>& x, const Var<T>& s) {
     }
     if (x->needs_gradient) {
       const auto dx = pass.accumulate(*x);
-      if (dx.beta == T(0)) {
-        times(dy, s->value.data(), dx.into.data());
-      } else {
-        const Tensor<T> part = pass.buffer(x->shape());
-        times(dy, s->value.data(), const_cast<T*>(part.data()));
-        kernels::map_accumulate(
-            pass.threads(), x->size(), [](const auto& v) { return v; }, T(1), dx.into.data(), part.data());
+      const bool first = dx.beta == T(0);
+      Tensor<T> part = first ? Tensor<T>() : pass.buffer(x->shape());
+      detail::multiply_by(pass.threads(), *x, dy, *s, first ? dx.into.data() : part.data());
+      if (!first) {
+        kernels::map(
+            pass.threads(), x->size(), [](const auto& old, const auto& v) { return old + v; }, dx.into.data(), dx.into.data(), part.data());
       }
     }
   });

@@ -70,9 +70,9 @@ class Adam {
                     gate.v.data());
       return;
     }
+    const auto parts = gates::gradient_parts(gate, true);
     gates::with_formulas<T>(gate, [&](auto formulas) {
-      kernels::gate_adam(context_->threads(), formulas, gates::gradient_parts(gate, true), constants, gate.theta.data(),
-                         gate.m.data(), gate.v.data());
+      kernels::gate_adam(context_->threads(), formulas, parts, constants, gate.theta.data(), gate.m.data(), gate.v.data());
     });
   }
 

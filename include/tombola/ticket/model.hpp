@@ -54,25 +54,22 @@ template <class T = float, class Model>
 Ticket make_ticket(Model& model, std::map<std::string, std::string> properties = {}) {
   Ticket ticket;
   ticket.properties = std::move(properties);
-  std::vector<const GateParameter<T>*> of_weights;
-  nn::for_each_of<GateParameter<T>>(model, [&](GateParameter<T>& gate) {
-    if (gate.weight.size() != 0) {
-      of_weights.push_back(&gate);
-    } else {
-      ticket.units.push_back({gate.name, gates::mask(gate)});
-    }
-  });
+  const std::vector<GateParameter<T>*> all_gates = nn::gates<T>(model);
+  for (const GateParameter<T>* gate : all_gates) {
+    if (gate->weight.size() == 0) ticket.units.push_back({gate->name, gates::mask(*gate)});
+  }
   nn::for_each_of<Parameter<T>>(model, [](Parameter<T>& parameter) {
     require(false, "ticket: expected weights as the seed drew them, got trained weights ", parameter.name);
   });
   nn::for_each_of<nn::FrozenTensor<T>>(model, [&](nn::FrozenTensor<T>& weight) {
     require(weight.origin().has_value(), "ticket: expected weights as the seed drew them, got loaded weights ", weight.name());
-    const auto gate = std::find_if(of_weights.begin(), of_weights.end(), [&](const auto* each) { return each->name == weight.name(); });
     Bits open = Bits::all(weight.shape().size());
     const WeightLayout layout(weight.shape());
-    if (gate != of_weights.end()) {
-      const Bits mask = gates::mask(**gate);
+    for (const GateParameter<T>* gate : all_gates) {
+      if (gate->weight.size() == 0 || gate->name != weight.name()) continue;
+      const Bits mask = gates::mask(*gate);
       for (Index i = 0; i < mask.size(); ++i) open.set(layout.number(i), mask[i]);
+      break;
     }
     ticket.seed = weight.origin()->seed;
     ticket.layers.push_back({weight.name(), layout.torchvision(), *weight.origin(), std::move(open), weight.hash()});

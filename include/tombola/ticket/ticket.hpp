@@ -80,7 +80,10 @@ inline constexpr std::uint8_t mask_coder = 1;  ///< mask_coder.hpp
 inline constexpr std::uint64_t most_file_bytes = std::uint64_t{1} << 32;
 
 inline bool printable(std::string_view text) noexcept {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  for (const char c : text) {
+    if (c < ' ' || c > '~') return false;
+  }
+  return true;
 }
 inline bool is_name(std::string_view text) noexcept { return !text.empty() && printable(text); }
 
