@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -13,8 +12,9 @@
 namespace tombola::inline TOMBOLA_ISA {
 
 /// df/dx_i for every element, by the five-point stencil (8 (f(x+h) - f(x-h)) - (f(x+2h) - f(x-2h))) / 12 h, whose error is
-/// of order h^4. `f` reads x, which is changed in place and restored.
-inline Tensor<double> numeric_gradient(View<double> x, const std::function<double()>& f, double h = 1e-3) {
+/// of order h^4. `f()` reads x, which is changed in place and restored.
+template <class F>
+Tensor<double> numeric_gradient(View<double> x, const F& f, double h = 1e-3) {
   Tensor<double> gradient(x.shape());
   for (Index i = 0; i < x.size(); ++i) {
     const double at = x[i];

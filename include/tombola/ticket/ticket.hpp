@@ -90,7 +90,7 @@ inline bool is_name(std::string_view text) noexcept { return !text.empty() && pr
 /// What is wrong with the layers and units, or "".
 inline std::string fault_of_masks(const Ticket& ticket) {
   if (ticket.layers.empty()) return "no layers";
-  std::set<std::string_view> names;
+  std::set<std::string> names;
   std::set<std::uint32_t> ids;
   Index left = most_gates;
   for (const Layer& layer : ticket.layers) {
@@ -129,7 +129,7 @@ inline std::string fault_of(const Ticket& ticket) {
     if (!is_name(key) || !printable(value)) return "a property that is not printable ASCII, or with an empty key";
     if (key.size() > 0xFFFF || value.size() > 0xFFFF) return "a property longer than 65535 bytes";
   }
-  std::set<std::string_view> names;
+  std::set<std::string> names;
   for (const Statistics& statistics : ticket.statistics) {
     if (!is_name(statistics.name)) return "a name of statistics that is empty or not printable ASCII";
     const auto fault = [&](const char* what) { return concat("statistics ", statistics.name, ": ", what); };
