@@ -169,13 +169,14 @@ class Pass {
     if (!y.needs_gradient()) return;
     record(*y.node(), keep(step), run<Step>, false);
   }
-  /// Says how to compute the values of `y` again, cheaply: they are dropped with the last Var that refers to them, and come back before
-  /// the backward step of their last reader. `step(pass)` writes all of `y.node()->output()`, the same bits as before.
+  /// Says how to compute the values of `y` again from those of `x`, cheaply: they are dropped with the last Var that refers to them, and come
+  /// back before the backward step of their last reader. `step(pass)` writes all of `y.node()->output()`, the same bits as before. Nothing is
+  /// kept if the values of x may be dropped themselves: they would not be back in time.
   template <class Step>
-  void restore_step(const Var<T>& y, const Step& step) {
+  void restore_step(const Var<T>& y, const Var<T>& x, const Step& step) {
     static_assert(std::is_trivially_destructible_v<Step>,
                   "a restoring step captures nodes, numbers and views of memory outside of the pass by value: it is never destroyed");
-    if (!y.needs_gradient()) return;
+    if (!y.needs_gradient() || x.node()->restore != nullptr) return;
     y.node()->restore = keep(step);
     y.node()->run_restore = run<Step>;
   }

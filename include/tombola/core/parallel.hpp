@@ -17,23 +17,14 @@ struct Range {
 
 namespace detail {
 
-/// Calls a body through the pointers that `Threads::run` takes.
-template <class Body>
-void call_for_chunk(const void* at, Index chunk, [[maybe_unused]] int worker) noexcept {
+/// Calls the body at an address with its part of the work (a chunk's number, or its range), and with whose part it is if it takes that.
+template <class Body, class Part, class Whose>
+void call_body(const void* at, Part part, [[maybe_unused]] Whose whose) noexcept {
   const Body& body = *static_cast<const Body*>(at);
-  if constexpr (requires { body(chunk, worker); }) {
-    body(chunk, worker);
+  if constexpr (requires { body(part, whose); }) {
+    body(part, whose);
   } else {
-    body(chunk);
-  }
-}
-template <class Body>
-void call_for_range(const void* at, Range range, [[maybe_unused]] Index chunk) noexcept {
-  const Body& body = *static_cast<const Body*>(at);
-  if constexpr (requires { body(range, chunk); }) {
-    body(range, chunk);
-  } else {
-    body(range);
+    body(part);
   }
 }
 
@@ -58,13 +49,13 @@ struct CutLoop {
 /// The body is noexcept; sums over chunks are kept per chunk and added in order by the caller.
 template <class Body>
 void parallel_for(const Threads& threads, Index chunks, const Body& body) noexcept {
-  threads.run(chunks, detail::call_for_chunk<Body>, &body);
+  threads.run(chunks, detail::call_body<Body, Index, int>, &body);
 }
 
 /// Calls `body(range)`, or `body(range, chunk)`, for [0, count) cut into chunks of `grain` elements, the last one shorter.
 template <class Body>
 void parallel_ranges(const Threads& threads, Index count, Index grain, const Body& body) noexcept {
-  detail::CutLoop{&body, detail::call_for_range<Body>, count, grain}.run(threads);
+  detail::CutLoop{&body, detail::call_body<Body, Range, Index>, count, grain}.run(threads);
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA

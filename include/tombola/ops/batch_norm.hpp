@@ -91,8 +91,8 @@ Var<T> batch_norm(const Var<T>& x, RunningMoments<T>& running, const BatchNormOp
   Var<T> y = pass.result(x.shape(), x.needs_gradient() || affine_learns || (residual && residual.needs_gradient()));
   kernels::scale_and_shift(pass.threads(), rows, channels, x.value().data(), scale.value().data(), shift.value().data(),
                            residual ? residual.value().data() : nullptr, options.relu, y.node()->output());
-  if (!residual && x.node()->restore == nullptr) {  // its input is kept anyway
-    pass.restore_step(y, [x = x.node(), y = y.node(), scale = scale.node(), shift = shift.node(), relu = options.relu](Pass<T>& pass) {
+  if (!residual) {
+    pass.restore_step(y, x, [x = x.node(), y = y.node(), scale = scale.node(), shift = shift.node(), relu = options.relu](Pass<T>& pass) {
       const Index channels = scale->size();
       kernels::scale_and_shift(pass.threads(), x->size() / channels, channels, x->value.data(), scale->value.data(), shift->value.data(),
                                static_cast<const T*>(nullptr), relu, y->output());

@@ -34,12 +34,7 @@ struct Gelu {
 template <class T>
 Var<T> gelu(const Var<T>& x) {
   const Var<T> y = unary(x, detail::Gelu{});
-  if (x.node()->restore == nullptr) {  // its input is kept anyway
-    x.pass().restore_step(y, [x = x.node(), y = y.node()](Pass<T>& pass) {
-      kernels::map(
-          pass.threads(), x->size(), [](const auto& v) { return detail::Gelu{}.value(v); }, y->output(), x->value.data());
-    });
-  }
+  x.pass().restore_step(y, x, [x = x.node(), y = y.node()](Pass<T>& pass) { detail::apply(pass, detail::Gelu{}, *x, *y); });
   return y;
 }
 

@@ -29,14 +29,12 @@ Var<T> layer_norm(const Var<T>& x, const Var<T>& weight = {}, const Var<T>& bias
   const Var<T> mean = pass.result({rows}, false), inverse = pass.result({rows}, false);
   kernels::layer_norm(pass.threads(), rows, columns, x.value().data(), weight ? weight.value().data() : nullptr,
                       bias ? bias.value().data() : nullptr, epsilon, mean.node()->output(), inverse.node()->output(), y.node()->output());
-  if (x.node()->restore == nullptr) {  // its input is kept anyway
-    pass.restore_step(y, [x = x.node(), y = y.node(), mean = mean.node(), inverse = inverse.node(), weight = weight.node(),
-                          bias = bias.node()](Pass<T>& pass) {
-      kernels::normalise_rows(pass.threads(), mean->size(), x->shape().last(), x->value.data(),
-                              weight == nullptr ? nullptr : weight->value.data(), bias == nullptr ? nullptr : bias->value.data(),
-                              mean->value.data(), inverse->value.data(), y->output());
-    });
-  }
+  pass.restore_step(y, x, [x = x.node(), y = y.node(), mean = mean.node(), inverse = inverse.node(), weight = weight.node(),
+                           bias = bias.node()](Pass<T>& pass) {
+    kernels::normalise_rows(pass.threads(), mean->size(), x->shape().last(), x->value.data(),
+                            weight == nullptr ? nullptr : weight->value.data(), bias == nullptr ? nullptr : bias->value.data(),
+                            mean->value.data(), inverse->value.data(), y->output());
+  });
   pass.backward_step(y, [x = x.node(), y = y.node(), mean = mean.node(), inverse = inverse.node(), weight = weight.node(),
                          bias = bias.node(), affine_learns](Pass<T>& pass) {
     const Index columns = x->shape().last(), rows = mean->size();

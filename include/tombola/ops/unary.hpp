@@ -7,15 +7,23 @@
 
 namespace tombola::inline TOMBOLA_ISA {
 
+namespace detail {
+
+/// y_i = formula.value(x_i), into y's output.
+template <class T, class Formula>
+void apply(Pass<T>& pass, const Formula& formula, const Node<T>& x, Node<T>& y) {
+  kernels::map(
+      pass.threads(), x.size(), [formula](const auto& v) { return formula.value(v); }, y.output(), x.value.data());
+}
+
+}  // namespace detail
+
 /// y_i = formula.value(x_i); dx_i += dy_i formula.slope(x_i, y_i). The formula works on registers of any type.
 template <class T, class Formula>
 Var<T> unary(const Var<T>& x, const Formula& formula) {
   Pass<T>& pass = x.pass();
-  const Index size = x.shape().size();
   Var<T> y = pass.result(x.shape(), x.needs_gradient());
-  kernels::map(
-      pass.threads(), size, [formula](const auto& v) { return formula.value(v); }, y.node()->output(),
-      x.value().data());
+  detail::apply(pass, formula, *x.node(), *y.node());
   pass.backward_step(y, [formula, x = x.node(), y = y.node()](Pass<T>& pass) {
     const auto dx = pass.accumulate(*x);
     kernels::map_accumulate(
