@@ -37,7 +37,7 @@ struct Config {
   double width = 1;
   Index patch = 0, depth = 0, window = 4;  // 0: the network's own
   std::string pooling = "mean", position = "sine";
-  std::vector<Index> conv_stem;
+  std::vector<Index> conv_stem, depths;  // empty: none, and the network's own
   double attention_scale = 1, branch_gain = 1;
   Index length = 128, columns = 128, heads = 4;
   Index validation = 5000, validate_every = 1, moments = 5000;
@@ -121,7 +121,10 @@ struct Config {
       made["patch"] = std::to_string(patch_or_default());
       if (!conv_stem.empty()) made["conv_stem"] = exact(conv_stem);
     }
-    if (is_swin()) made["window"] = std::to_string(window);
+    if (is_swin()) {
+      made["window"] = std::to_string(window);
+      if (!depths.empty()) made["depths"] = exact(depths);
+    }
     if (is_transformer()) {
       if (attention_scale != 1) made["attention_scale"] = exact(attention_scale);
       if (branch_gain != 1) made["branch_gain"] = exact(branch_gain);
@@ -214,7 +217,7 @@ struct Config {
     if (has_stem()) json["stem"] = stem;
     if (has_activation()) json["activation"] = activation;
     if (is_vit() || is_swin()) json.update({{"patch", patch_or_default()}, {"conv_stem", conv_stem}});
-    if (is_swin()) json["window"] = window;
+    if (is_swin()) json.update({{"window", window}, {"depths", depths}});
     if (is_vit()) json.update({{"depth", depth}, {"pooling", pooling}, {"position", position}});
     return json;
   }
@@ -369,15 +372,19 @@ inline void add_image_data_options(CLI::App& app, Config& c) {
       ->group("Data");
 }
 
-/// Declares a list of whole numbers from 1 to `most`, separated by commas; the only one of this command line.
+/// Declares a list of whole numbers from 1 to `most`, separated by commas.
 inline CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<Index>& values, const std::string& description, Index most) {
   auto* list = app.add_option(name, values, description);
   list->delimiter(',')->allow_extra_args(false)->check(CLI::Range(Index{1}, most))->group("Network");
   // CLI11 refuses a single value given twice, but joins two lists.
-  app.parse_complete_callback([&app, list, name] {
+  app.parse_complete_callback([&app] {
     const std::vector<CLI::Option*>& given = app.parse_order();
-    const auto times = std::count(given.begin(), given.end(), list);
-    if (times > 1) throw CLI::ArgumentMismatch(tombola::concat(name, ": expected to be given once, got ", times, " times"));
+    for (const CLI::Option* option : given) {
+      const auto times = std::count(given.begin(), given.end(), option);
+      if (option->get_delimiter() == ',' && times > 1) {
+        throw CLI::ArgumentMismatch(tombola::concat(option->get_name(), ": expected to be given once, got ", times, " times"));
+      }
+    }
   });
   return list;
 }
@@ -426,6 +433,8 @@ inline void add_image_options(CLI::App& app, Config& c) {
            Index{1} << 16)
       ->default_str("");
   add_transformer_options(app, c);
+  add_list(app, "--depths", c.depths, "blocks of a swin's stages, separated by commas; columns and heads double from one to the next", 1000)
+      ->default_str("2,6,2");
   app.add_option("--window", c.window, "side of a swin's windows, in patches")->check(CLI::Range(Index{1}, Index{1024}))->group("Network");
   app.add_option("--pooling", c.pooling, "what a vit's classifier reads: the mean of all tokens, or a class token")
       ->check(one_of(pooling_names))

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <set>
+#include <utility>
 
 namespace examples {
 
@@ -73,10 +74,13 @@ void widen(models::VitOptions& options, double width) {
   options.heads = models::scaled_channels("vit", options.heads, width);
   options.columns = options.heads * size;
 }
+/// Heads double from stage to stage, as columns do.
 void widen(models::SwinOptions& options, double width) {
   const Index size = options.columns / options.heads[0];
-  for (Index& heads : options.heads) heads = models::scaled_channels("swin", heads, width);
-  options.columns = options.heads[0] * size;
+  Index heads = models::scaled_channels("swin", options.heads[0], width);
+  options.columns = heads * size;
+  options.heads.resize(options.depths.size());
+  for (Index& of_stage : options.heads) of_stage = std::exchange(heads, 2 * heads);
 }
 
 /// Fills in the scales of a transformer's blocks.
@@ -93,6 +97,10 @@ Options complete(const PropertyReader& properties, bool unit_gates, Options opti
   options.channels = image_of(properties).channels;
   options.outputs = properties.count("classes");
   options.unit_gates = unit_gates;
+  if constexpr (requires { options.depths; }) {
+    if (properties.has("depths")) options.depths = properties.counts("depths");
+    if (options.depths.size() > 15) properties.refuse("depths", "at most 15 stages");
+  }
   if constexpr (requires { options.width; }) options.width = width;
   if constexpr (requires { widen(options, width); }) widen(options, width);
   if constexpr (requires { options.size; }) options.size = square_side(properties);

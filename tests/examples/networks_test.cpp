@@ -122,8 +122,15 @@ TEST_CASE("networks: transformers by their properties") {
   const Properties swin{{"network", "swin"}, {"image", "8,8,3"}, {"classes", "4"}, {"patch", "2"}, {"window", "2"}, {"width", "0.34"}};
   CHECK(shapes(swin)[0] == Shape{32, 2, 2, 3});
   CHECK(shapes(with(swin, "network", "swin_tiny")).size() == 1 + 12 * 5 + 3 + 1);
+  const auto stages = shapes(with(with(swin, "depths", "2,1"), "width", "0.67"));  // 2 heads of 32, then 4
+  CHECK(stages.size() == 1 + 2 * 5 + 1 + 5 + 1);
+  CHECK(stages[0] == Shape{64, 2, 2, 3});
+  CHECK(stages.back() == Shape{4, 128});
   const auto make = [](const Properties& properties) { make_network(properties, "file", {}, Weights::gated); };
   CHECK_THROWS_WITH_AS(make(with(vit, "pooling", "all")), doctest::Contains("file: pooling: expected one of mean, class_token, got all"), std::runtime_error);
+  CHECK_THROWS_WITH_AS(make(with(swin, "depths", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1")), doctest::Contains("file: expected at most 15 stages as property depths"),
+                       std::runtime_error);
+  CHECK_THROWS_WITH_AS(make(with(swin, "depths", "2,0")), doctest::Contains("file: expected whole numbers"), std::runtime_error);
   CHECK_THROWS_WITH_AS(make(with(vit, "patch", "3")), "vit: expected images whose size the patches divide, got 8 and 3", std::invalid_argument);
 }
 

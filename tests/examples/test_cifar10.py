@@ -34,7 +34,7 @@ with tempfile.TemporaryDirectory() as folder:
               ["--model", "vit_tiny", "--width", 0.34, "--depth", 1, "--patch", 2, "--pooling", "class_token", "--position", "random"],
               ["--model", "vit_tiny", "--width", 0.34, "--depth", 1, "--conv-stem", "8,12,10", "--attention-scale", 0.1, "--branch-gain", 0.4],
               ["--model", "swin", "--width", 0.34, "--patch", 1, "--window", 2],
-              ["--model", "swin", "--width", 0.34, "--window", 2, "--conv-stem", 8, "--attention-scale", 0.1, "--branch-gain", 0.4],
+              ["--model", "swin", "--width", 0.34, "--window", 2, "--depths", "2,1", "--conv-stem", 8, "--attention-scale", 0.1, "--branch-gain", 0.4],
               ["--model", "swin_tiny", "--width", 0.34, "--window", 3, "--structure", "units"]]
     for number, options in enumerate(models):
         out = Path(folder, f"model-{number}")
@@ -48,8 +48,10 @@ with tempfile.TemporaryDirectory() as folder:
         history = Path(out, "history.csv").read_text().splitlines()
         assert len(history) == 4 and [line.split(",")[7] == "" for line in history[1:]] == [True, False, False], history
 
-    for stem, problem in ((["8"], "halves images to patches of 4"), (["8,8", "--conv-stem", "8"], "expected to be given once, got 2 times")):
-        failed = run(*command(Path(folder, "no-stem"), data, "--model", "vit_tiny", "--conv-stem", *stem), expect=None)
+    for options, problem in ((["vit_tiny", "--conv-stem", 8], "halves images to patches of 4"),
+                             (["vit_tiny", "--conv-stem", "8,8", "--conv-stem", 8], "--conv-stem: expected to be given once, got 2 times"),
+                             (["swin", "--depths", "2,1", "--depths", 1], "--depths: expected to be given once, got 2 times")):
+        failed = run(*command(Path(folder, "wrong-list"), data, "--model", *options), expect=None)
         assert failed.returncode != 0 and problem in failed.stderr, failed
 
     # Something is learned: class c lights up pixel c.
