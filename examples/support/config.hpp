@@ -445,7 +445,9 @@ inline void add_image_options(CLI::App& app, Config& c) {
 
 /// Declares what searches in transformers on text have besides.
 inline void add_text_options(CLI::App& app, Config& c) {
-  app.add_option("--data", c.data, "a text file; default: $TOMBOLA_DATA/text/tinyshakespeare.txt")->group("Data")->default_str("");
+  app.add_option("--data", c.data, "a text file; default: $TOMBOLA_DATA/text/tinyshakespeare.txt, else the user's cache that tools/fetch-data text fills")
+      ->group("Data")
+      ->default_str("");
   app.add_option("--length", c.length, "context: characters (bytes) in a sequence")->check(CLI::Range(Index{1}, Index{1} << 16))->group("Data");
   app.add_option("--columns", c.columns, "width of the embedding, and of all blocks")->check(CLI::Range(Index{2}, Index{1} << 16))->group("Network");
   app.add_option("--depth", c.depth, "blocks")->check(CLI::Range(Index{1}, Index{1000}))->group("Network");

@@ -43,12 +43,11 @@ inline DataSource find_data(const std::string& given, const std::string& name) {
     const bool refuse_later = name == "mnist" && std::filesystem::is_directory(folder, ignored);  // rather than search on the subset unasked
     if (refuse_later || is_there(folder)) return {folder};
   }
-  std::string cache = environment("XDG_CACHE_HOME");
-  if (cache.empty() && !environment("HOME").empty()) cache = environment("HOME") + "/.cache";
-  if (!cache.empty() && is_there(cache + "/tombola/" + name)) return {cache + "/tombola/" + name};
+  const std::string cache = cached(name);
+  if (!cache.empty() && is_there(cache)) return {cache};
   if (name == "mnist") return {TOMBOLA_MNIST_SUBSET, true};
-  throw std::runtime_error(concat("--data: expected a folder with CIFAR-10, or files in $TOMBOLA_DATA/", name, " or ",
-                                  cache.empty() ? "~/.cache" : cache, "/tombola/", name, " (tools/fetch-data ", name, "), got none"));
+  throw std::runtime_error(concat("--data: expected a folder with CIFAR-10, or files in $TOMBOLA_DATA/", name, " or the user's cache ", cache,
+                                  " (tools/fetch-data ", name, "), got none"));
 }
 
 /// Reads a folder in the format that its files have; `name` is the one that is expected, if it cannot be told.

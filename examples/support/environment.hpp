@@ -13,4 +13,11 @@ inline std::string environment(const char* variable) {
   return value == nullptr ? "" : value;
 }
 
+/// Where tools/fetch-data puts a data set, in the user's cache; empty without a home.
+inline std::string cached(const std::string& data_set) {
+  const std::string home = environment("HOME"), named = environment("XDG_CACHE_HOME");
+  const std::string cache = named.empty() && !home.empty() ? home + "/.cache" : named;
+  return cache.empty() ? "" : cache + "/tombola/" + data_set;
+}
+
 }  // namespace examples

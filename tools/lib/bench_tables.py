@@ -112,7 +112,7 @@ def step(medians, torch):
     for what, times in torch["steps"].items() if torch else ():
         for threads, milliseconds in times.items():
             rows.append([f"PyTorch {torch['version']}, {what}", threads, f"{milliseconds:.3f}" if milliseconds < 10 else f"{milliseconds:.1f}", "–"])
-    lines = table(["step, batch 128", "threads", "ms", "times its products at the peak"], rows)
+    lines = table(["step, batch 128 (vit: 64)", "threads", "ms", "times its products at the peak"], rows)
     networks = [what.removesuffix("-gated") for what in best if what.endswith("-gated")]
     lines += ["", "Gated over dense: " + ", ".join(f"{network} {best[f'{network}-gated'] / best[f'{network}-dense']:.2f}"
                                                   for network in networks) + "."]
