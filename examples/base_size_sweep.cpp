@@ -48,6 +48,7 @@ bool run(const Config& config) {
     std::snprintf(label, sizeof label, "%.1f%% (%s)", 100 * weights(one.hidden) / weights(config.hidden), widths.c_str());
     variations.push_back({"size-" + widths, label, one});
   }
+  examples::remove_result(config.out + "/sweep.md");
   const auto outcomes = examples::run_experiment(config.out, variations, examples::ImageTask(config));
   if (!outcomes) return false;
   std::vector<examples::SweepPoint> rows;

@@ -31,6 +31,13 @@ std::vector<Variation> activations(const Config& base) {
     for (const char* activation : {"relu", "leaky_relu", "prelu", "elu"}) {
       Config config = base;
       config.gates = gates;
+      if (config.gate_kind() == tombola::GateKind::hard_concrete) {  // what the options say of the noise and mu of Gaussian gates is not for these
+        const Config defaults;
+        config.sigma_mode = defaults.sigma_mode;
+        config.sigma_penalty = defaults.sigma_penalty;
+        config.sigma_end = defaults.sigma_end;
+        config.sigma = config.start = config.low = config.high = std::nullopt;
+      }
       config.activation = activation;
       variations.push_back({tombola::concat("activation-", activation, "-", gates), tombola::concat(activation, ", ", gates), config});
     }
@@ -40,6 +47,7 @@ std::vector<Variation> activations(const Config& base) {
 
 bool run(const Config& config) {
   const examples::ImageTask task(config);
+  examples::remove_result(config.out + "/tables.md");
   const auto first = examples::run_experiment(config.out, penalties(config), task);
   if (!first) return false;
   const auto second = examples::run_experiment(config.out, activations(config), task);
@@ -58,6 +66,7 @@ int main(int argc, char** argv) {
   config.out = "runs/gate_tables";
   return examples::experiment_main(argc, argv, "gate_tables",
                                    "Compares, on MNIST: the four penalties at a third, once and three times --lambda; then the activations with "
-                                   "Gaussian and with hard-concrete gates. Every other option holds for all searches. Writes tables.md into --out.",
+                                   "Gaussian and with hard-concrete gates. Every other option holds for all searches (those of Gaussian noise, and of start and bounds, not for "
+                                   "hard-concrete gates). Writes tables.md into --out.",
                                    config, run);
 }

@@ -24,7 +24,7 @@ nlohmann::ordered_json describe(const ticket::Ticket& ticket) {
   for (const auto& layer : ticket.layers) {
     layers.push_back({{"name", layer.name},
                       {"shape", std::vector<Index>(layer.shape.begin(), layer.shape.end())},
-                      {"init", to_string(layer.weights.init)},
+                      {"init", name_of(layer.weights.init)},
                       {"scale", layer.weights.scale},
                       {"stream", layer.weights.id},
                       {"weights_hash", concat(std::hex, layer.weights_hash)},
@@ -113,7 +113,7 @@ void evaluate(const std::string& file, const std::string& given, int threads) {
     const auto batches = test_images(ticket, file, test, source.folder, context);
     result = {{"data", source.folder}, {"images", test.count()}, {"accuracy", examples::score(context, network, *batches, Reading::binary).accuracy}};
   }
-  std::printf("%s\n", result.dump().c_str());
+  std::printf("%s\n", result.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());  // a path may not be UTF-8
 }
 
 }  // namespace

@@ -33,12 +33,14 @@ inline std::string differing_entry(const std::string& one, const std::string& ot
   return one.substr(begin, one.find(",\"", at) - begin);
 }
 
+inline constexpr std::string_view checkpoint_magic = "TOMBCKP\1";
+
 /// Writes a checkpoint, atomically: "TOMBCKP" 1, the configuration as text, the state, the model's state, the CRC-64/XZ of all that.
 template <class Model>
 void save_checkpoint(const std::string& path, const std::string& config, const SearchState& state, Model& model) {
   tombola::AtomicFile file(path);
   tombola::Writer writer(file);  // part by part: a large network's state would double what its search needs
-  writer.bytes(std::span(reinterpret_cast<const std::uint8_t*>("TOMBCKP\1"), 8));
+  writer.text(checkpoint_magic);
   writer.string(config);
   for (const std::uint64_t value : {state.step, state.optimiser_steps, state.correct, state.seen}) writer.little(value);
   for (const double value : {state.loss_sum, state.lambda, state.controller.integral, state.controller.start_logit})
@@ -60,14 +62,8 @@ void save_checkpoint(const std::string& path, const std::string& config, const S
 /// Reads a checkpoint into a model built by the same configuration. Throws `std::runtime_error` for any other file.
 template <class Model>
 SearchState load_checkpoint(const std::string& path, const std::string& config, Model& model) {
-  const tombola::Bytes bytes = tombola::read_file(path);
-  tombola::Reader whole(bytes, path);
-  const auto body = whole.bytes(bytes.size() < 8 ? 9 : bytes.size() - 8);
-  whole.check(whole.little<std::uint64_t>() == tombola::crc64(body), "the checksum of an unaltered checkpoint",
-              "another one");
-  tombola::Reader reader(body, path);
-  const auto magic = reader.bytes(8);
-  reader.check(std::equal(magic.begin(), magic.end(), "TOMBCKP\1"), "a checkpoint", "another kind of file");
+  const tombola::Bytes bytes = tombola::read_file(path, ~std::uint64_t{0});  // as large as the network that is searched
+  tombola::Reader reader = tombola::unsealed(bytes, path, checkpoint_magic, "a checkpoint");
   const std::string written = reader.string();
   reader.check(written == config, "a checkpoint of the configuration " + differing_entry(config, written),
                differing_entry(written, config));

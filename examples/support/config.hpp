@@ -19,7 +19,6 @@ using tombola::Index;
 /// What is learned: a ticket (gates over weights as drawn), gates over loaded weights, gates and weights, or weights alone.
 enum class Mode : std::uint8_t { frozen_random, frozen_trained, joint, dense };
 inline constexpr std::array<std::string_view, 4> mode_names{"frozen-random", "frozen-trained", "joint", "dense"};
-inline constexpr std::array<std::string_view, 3> rescale_names{"none", "layer", "neuron"};
 inline constexpr std::array<std::string_view, 3> sigma_mode_names{"fixed", "layer", "gate"};
 inline constexpr std::array<std::string_view, 3> flip_names{"none", "random", "alternating"};
 
@@ -70,6 +69,9 @@ struct Config {
     if (mode_value() == Mode::frozen_trained && weights.empty()) {
       throw std::runtime_error("--weights: expected the weights.bin of another run for --mode frozen-trained, got nothing");
     }
+    if (mode_value() != Mode::frozen_trained && !weights.empty()) {
+      throw std::runtime_error("--weights: expected --mode frozen-trained, whose weights it names, got " + mode);
+    }
     if (mode_value() == Mode::dense && structured()) {
       throw std::runtime_error("--structure: expected weights for --mode dense, which has no gates, got " + structure);
     }
@@ -83,6 +85,9 @@ struct Config {
     if (sigma && gate_kind() != tombola::GateKind::gaussian) {
       throw std::runtime_error("--sigma: expected --gates gaussian, whose noise it is the width of, got " + gates);
     }
+    if (sigma_mode != "fixed" && gate_kind() != tombola::GateKind::gaussian) {
+      throw std::runtime_error("--sigma-mode: expected fixed, or --gates gaussian, whose noise is learned, got " + sigma_mode + " and " + gates);
+    }
     if (sigma_end > 0 && (gate_kind() != tombola::GateKind::gaussian || sigma_mode != "fixed")) {
       throw std::runtime_error(tombola::concat("--sigma-end: expected --gates gaussian with --sigma-mode fixed, got ", gates, " and ", sigma_mode));
     }
@@ -92,7 +97,7 @@ struct Config {
     using namespace tombola;
     nn::Init made;
     made.seed = seed;
-    made.weights = weight_init(init);
+    made.weights = parse_name<WeightInit>("--init", weight_init_names, init);
     if (scale > 0) made.scale = static_cast<float>(scale);
     made.gates.kind = gate_kind();
     made.gates.sigma = sigma_or_default();
@@ -241,7 +246,6 @@ inline CLI::Validator within(double low, double high) {
 
 /// Declares what every search has, on the command line.
 inline void add_options(CLI::App& app, Config& c) {
-  const std::vector<std::string> inits(tombola::weight_init_names.begin(), tombola::weight_init_names.end());
   app.get_formatter()->column_width(36);
   app.option_defaults()->always_capture_default();
 
@@ -258,7 +262,7 @@ inline void add_options(CLI::App& app, Config& c) {
                  "joint: weights are trained too; dense: weights alone, no gates")
       ->check(one_of(mode_names))
       ->group("Network");
-  app.add_option("--init", c.init, "distribution of the frozen weights")->check(CLI::IsMember(inits))->group("Network");
+  app.add_option("--init", c.init, "distribution of the frozen weights")->check(one_of(tombola::weight_init_names))->group("Network");
   app.add_option("--scale", c.scale, "its bound, constant or deviation (0: as the literature has it, from the fan-in)")
       ->check(within(0.0, 0x1p64))
       ->group("Network");
@@ -345,7 +349,7 @@ inline void add_options(CLI::App& app, Config& c) {
   app.add_option("--checkpoint-every", c.checkpoint_every, "epochs between checkpoints")
       ->check(CLI::Range(1, 1000000))
       ->group("Run");
-  app.add_flag("--quiet", c.quiet, "print errors only")->group("Run");
+  app.add_flag("--quiet", c.quiet, "print no progress")->group("Run");
 }
 
 inline CLI::Option* add_activation(CLI::App& app, Config& c) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -83,6 +84,20 @@ void widen(models::SwinOptions& options, double width) {
   for (Index& of_stage : options.heads) of_stage = std::exchange(heads, 2 * heads);
 }
 
+/// Throws unless what a vision transformer computes from its options alone, positions or masks of windows, is of at most 2^26 numbers.
+void check_tables(const PropertyReader& properties, const models::VitOptions& options) {
+  const Index side = options.size / options.patch;
+  if (side * side * options.columns > 1 << 26) properties.refuse("patch", "patches so large that tokens times columns are at most 2^26");
+}
+void check_tables(const PropertyReader& properties, const models::SwinOptions& options) {
+  const Index side = options.size / options.patch, window = std::min(options.window, side);
+  const double tokens = static_cast<double>(window) * static_cast<double>((side + window - 1) / std::max<Index>(window, 1));
+  const auto blocks = static_cast<double>(std::accumulate(options.depths.begin(), options.depths.end(), Index{0}));
+  if (blocks * std::pow(tokens * static_cast<double>(window), 2) > 1 << 26) {
+    properties.refuse("window", "windows so small that the masks of all blocks are of at most 2^26 numbers");
+  }
+}
+
 /// Fills in the scales of a transformer's blocks.
 template <class Options>
 void scale_blocks(const PropertyReader& properties, Options& options) {
@@ -117,6 +132,7 @@ Options complete(const PropertyReader& properties, bool unit_gates, Options opti
     options.position = properties.choice<nn::Position>("position", position_names);
     if (properties.has("depth")) options.depth = properties.count("depth");
   }
+  if constexpr (requires { check_tables(properties, options); }) check_tables(properties, options);
   return options;
 }
 
@@ -230,10 +246,16 @@ Network ticket_network(const ticket::Ticket& ticket, const std::string& path) {
   nn::Init init;
   init.seed = ticket.seed;
   init.weights = ticket.layers.front().weights.init;
-  init.rescale = properties.choice<Rescale>("rescale", std::array<std::string_view, 3>{"none", "layer", "neuron"});
+  init.rescale = properties.choice<Rescale>("rescale", rescale_names);
   init.left = 0;
   for (const auto& layer : ticket.layers) init.left += layer.shape.size();
   if (properties.has("scale")) init.scale = static_cast<float>(properties.number("scale"));
+  for (const char* blocks : {"depth", "depths"}) {  // before memory is taken for them
+    const std::vector<Index> counts = properties.has(blocks) ? properties.counts(blocks) : std::vector<Index>{};
+    if (std::accumulate(counts.begin(), counts.end(), Index{0}) > static_cast<Index>(ticket.layers.size())) {
+      properties.refuse(blocks, concat("at most as many blocks as there are layers, ", ticket.layers.size(), ","));
+    }
+  }
   try {
     Network network = make_network(ticket.properties, path, init, ticket.units.empty() ? Weights::gated : Weights::frozen);
     ticket::apply_ticket(ticket, network);

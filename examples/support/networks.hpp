@@ -24,6 +24,7 @@ using Properties = std::map<std::string, std::string>;
 inline constexpr std::array<std::string_view, 15> image_network_names{"fast_resnet",     "shallow_cnn", "conv2",     "conv4",    "conv6",
                                                                       "conv8",           "resnet18",    "resnet34",  "resnet50", "wide_resnet50_2",
                                                                       "vit_tiny",        "vit_small",   "vit_base",  "swin",     "swin_tiny"};
+inline constexpr std::array<std::string_view, 3> rescale_names{"none", "layer", "neuron"};
 inline constexpr std::array<std::string_view, 3> stem_names{"imagenet", "cifar", "pooled"};
 inline constexpr std::array<std::string_view, 2> position_names{"sine", "random"};
 inline constexpr std::array<std::string_view, 2> pooling_names{"mean", "class_token"};

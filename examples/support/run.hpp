@@ -15,6 +15,7 @@
 
 #include "support/figures.hpp"
 #include "support/progress.hpp"
+#include "support/run_folder.hpp"
 #include "support/search.hpp"
 
 namespace examples {
@@ -213,7 +214,7 @@ inline void describe_result(const std::string& path, bool strong, Json& json) {
     json["weights"] = {{"bytes", bytes}};
     return;
   }
-  const ticket::Ticket found = ticket::load(path);
+  const ticket::Ticket found = ticket::load(path, ticket::most_gates);  // this run wrote it
   Index weights = 0;
   for (const auto& layer : found.layers) weights += layer.shape.size();
   json["ticket"] = {{"bytes", bytes},
@@ -245,8 +246,7 @@ inline Json run_one(const Config& config, const Task& task, const std::string& f
   if (config.resume && !resumes) console.say("no checkpoint in " + folder + ": starting anew");
 
   const auto write_results = [&] {
-    std::error_code not_there;  // an earlier run's summary must not stand beside this one's ticket
-    std::filesystem::remove(folder + "/summary.json", not_there);
+    remove_result(folder + "/summary.json");
     write_file(folder + "/history.csv", history_csv(search.state().history));
     write_result(config, properties, context, network, result);
   };

@@ -49,4 +49,10 @@ class RunFolder {
   int handle_;
 };
 
+/// Removes what an earlier run concluded, if it did: it must not stand beside what this one writes.
+inline void remove_result(const std::string& path) {
+  std::error_code not_there;
+  std::filesystem::remove(path, not_there);
+}
+
 }  // namespace examples

@@ -287,6 +287,26 @@ TEST_CASE("pass: what is shared under a key is found while it is there") {
     CHECK(tape.shared(&key).value()[1] == 4);
     CHECK_FALSE(tape.shared(&other_key));
   }
+  SUBCASE("on a tape that has run backwards, no longer") {
+    Tape<float> tape(context);
+    const Var<float> loss = sum(tape.variable(x) * 2);
+    {
+      const Var<float> y = tape.variable(x) * 3;
+      tape.share(&key, y);
+      tape.backward(loss + sum(y));
+    }
+    CHECK(tape.shared(&key));  // a Var referred to it
+    Tape<float> another(context);
+    {
+      const Var<float> y = another.variable(x) * 3;
+      another.share(&key, y);
+      const Var<float> total = sum(y);
+      (void)total;
+    }
+    const Var<float> known = sum(another.shared(&key));
+    another.backward(known);
+    CHECK_FALSE(another.shared(&key));
+  }
   SUBCASE("in inference, until its last handle is gone") {
     Inference<float> pass(context);
     Var<float> y = pass.input(x) * 2;

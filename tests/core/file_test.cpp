@@ -311,3 +311,36 @@ TEST_CASE("write_file: a full device") {
   CHECK(read_file(path) == letters("old"));
   CHECK(folder.entries() == 1);
 }
+
+TEST_CASE("unsealed: what lies between kind and checksum, of an unaltered file of this kind alone") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "file";
+  {
+    AtomicFile file(path);
+    Writer writer(file);
+    writer.text("KIND");
+    writer.little(std::uint16_t{7});
+    writer.finish();
+  }
+  const Bytes whole = read_file(path);
+  Reader reader = unsealed(whole, path, "KIND", "a file of this kind");
+  CHECK(reader.offset() == 4);
+  CHECK(reader.little<std::uint16_t>() == 7);
+  CHECK(reader.remaining() == 0);
+  const auto refusal = [&](const Bytes& bytes) -> std::string {
+    try {
+      unsealed(bytes, "file", "KIND", "a file of this kind");
+      return "";
+    } catch (const std::runtime_error& error) {
+      return error.what();
+    }
+  };
+  CHECK(refusal(whole).empty());
+  for (std::size_t size = 0; size < whole.size(); ++size) CHECK(refusal(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size))).starts_with("file: at byte "));
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    Bytes altered = whole;
+    altered[i] ^= 1;
+    CHECK(refusal(altered) == (i < 4 ? "file: at byte 0: expected a file of this kind, got another kind of file"
+                                     : "file: at byte 14: expected the checksum of an unaltered file, got another one"));
+  }
+}

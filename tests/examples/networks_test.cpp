@@ -131,6 +131,18 @@ TEST_CASE("networks: transformers by their properties") {
   CHECK_THROWS_WITH_AS(make(with(swin, "depths", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1")), doctest::Contains("file: expected at most 15 stages as property depths"),
                        std::runtime_error);
   CHECK_THROWS_WITH_AS(make(with(swin, "depths", "2,0")), doctest::Contains("file: expected whole numbers"), std::runtime_error);
+  // What would take memory beyond that of the weights.
+  CHECK_THROWS_WITH_AS(make(with(with(vit, "image", "4096,4096,3"), "patch", "1")), doctest::Contains("tokens times columns are at most 2^26"),
+                       std::runtime_error);
+  CHECK_THROWS_WITH_AS(make(with(with(with(swin, "image", "256,256,3"), "patch", "1"), "window", "128")),
+                       doctest::Contains("the masks of all blocks are of at most 2^26 numbers"), std::runtime_error);
+  Network small = masked_network(with(vit, "depth", "1"), Weights::gated);
+  ticket::Ticket ticket = ticket::make_ticket(small, with(with(vit, "depth", "1"), "rescale", "layer"));
+  Network again = ticket_network(ticket, "file");
+  CHECK(output(again, {1, 8, 8, 3}).shape() == Shape{1, 4});
+  ticket.properties["depth"] = "5000000";
+  CHECK_THROWS_WITH_AS(ticket_network(ticket, "file"),
+                       "file: expected at most as many blocks as there are layers, 6, as property depth, got 5000000", std::runtime_error);
   CHECK_THROWS_WITH_AS(make(with(vit, "patch", "3")), "vit: expected images whose size the patches divide, got 8 and 3", std::invalid_argument);
 }
 

@@ -34,7 +34,9 @@ with tempfile.TemporaryDirectory() as name:
     refused(search(out, "--gates", "hard-concrete", "--sigma", 0.5, expect=None), "--sigma")
     refused(search(out, "--gates", "hard-concrete", "--sigma-end", 0.2, expect=None), "--sigma-end")
     refused(search(out, "--sigma-mode", "layer", "--sigma-end", 0.2, expect=None), "--sigma-end")
+    refused(search(out, "--gates", "hard-concrete", "--sigma-mode", "layer", expect=None), "--sigma-mode")
     refused(search(out, "--mode", "frozen-trained", expect=None), "--weights")
+    refused(search(out, "--mode", "joint", "--weights", folder / "none.bin", expect=None), "--weights: expected --mode frozen-trained")
     refused(search(out, "--mode", "frozen-trained", "--weights", folder / "none.bin", expect=None), "none.bin")
     refused(search(out, "--mode", "dense", "--structure", "units", expect=None), "--structure")
 

@@ -212,6 +212,19 @@ TEST_CASE("transformers: what they refuse") {
   CHECK_THROWS_WITH_AS(swin({.depths = {2, 2}}), "swin: expected 1 to 15 stages with a depth and heads each, got 2 depths and 4 heads",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(swin({.patch = 5}), "swin: expected images whose size the patches divide, got 32 and 5", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(swin({.depths = {2, 2, 0, 2}}), "swin: expected stages of at least one block, got one of 0", std::invalid_argument);
+  Context context(1);
+  Inference<float> pass(context);
+  auto sixteen = vit({.depth = 1, .size = 16});
+  auto windows = swin({.columns = 6, .depths = {2}, .heads = {2}, .window = 2, .size = 16});
+  for (const Shape& shape : {Shape{1, 32, 8, 3}, Shape{1, 17, 17, 3}, Shape{4, 8, 8, 3}, Shape{1, 16, 16, 1}, Shape{16, 16, 3}}) {
+    const Var<float> x = pass.input(Tensor<float>(shape));
+    CHECK_THROWS_WITH_AS(sixteen(x), concat("vit: expected x [batch, 16, 16, 3], got ", shape).c_str(), std::invalid_argument);
+    CHECK_THROWS_WITH_AS(windows(x), concat("swin: expected x [batch, 16, 16, 3], got ", shape).c_str(), std::invalid_argument);
+  }
+  const Var<float> tokens = pass.input(Tensor<float>({4, 4, 4, 6}));
+  CHECK_THROWS_WITH_AS(windows.stages[0].blocks[1](tokens), "features.1.1.norm1: expected x [batch, 8, 8, columns], got [4, 4, 4, 6]",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(swin({.window = 0}), "swin: expected a window and an mlp_ratio of at least 1, got 0 and 4", std::invalid_argument);
 }
 

@@ -157,6 +157,19 @@ TEST_CASE("conv2d layer: running moments are part of the state") {
   CHECK(same_bits(other.bn2.moments.variance, net.bn2.moments.variance));
 }
 
+TEST_CASE("conv2d layer: moments that were not finite are forgotten") {
+  nn::BatchNorm<float> bn("bn", 1);
+  bn.moments.mean[0] = bn.moments.variance[0] = std::numeric_limits<float>::infinity();
+  bn.moments.batches = 3;
+  nn::restart_moments(bn, [&] {
+    Context context(1);
+    Inference<float> pass(context, {.normalisation = Normalisation::collect});
+    bn(pass.input(Tensor<float>({2, 1, 1, 1}, {1, 3})));
+  });
+  CHECK(bn.moments.mean[0] == 2);
+  CHECK(bn.moments.variance[0] == 2);
+}
+
 TEST_CASE("conv2d layer: collecting moments gives the plain average over batches") {
   nn::BatchNorm<float> bn("bn", 1);
   Context context(1);
@@ -177,6 +190,8 @@ TEST_CASE("conv2d layer: what does not fit") {
   nn::Init init;
   CHECK_THROWS_WITH_AS((nn::Conv2d<nn::Frozen>(init, "conv1", 3, 4, 3, {.groups = 2})),
                        "conv1: expected inputs and outputs that the groups divide and a kernel, got 3, 4, 2 groups and 3",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS((nn::Conv2d<nn::Frozen>(init, "conv1", 3, 4, 3, {.stride = {0, 1}})), "conv1: expected strides of at least 1, got 0 and 1",
                        std::invalid_argument);
   nn::Conv2d<nn::Frozen> layer(init, "conv1", 3, 4, 3);
   Context context(1);

@@ -170,6 +170,19 @@ TEST_CASE("state: reading brings sigma with it and drops pending gradients") {
   }
 }
 
+TEST_CASE("state: reading drops pending gradients of trained weights") {
+  nn::Init init{.seed = 3};
+  nn::Trained<float> weight(init, "w", {3, 5}, {5, 3});
+  auto* parameter = nn::parameters(weight)[0];
+  Writer writer;
+  nn::write_state(writer, weight);
+  parameter->has_gradient = true;
+  const Bytes saved = writer.take();
+  Reader reader(saved, "state");
+  nn::read_state(reader, weight);
+  CHECK_FALSE(parameter->has_gradient);
+}
+
 TEST_CASE("state: of doubles") {
   nn::Init init{.seed = 3}, again = init;
   nn::Gated<double> gated(init, "w", {3, 5}, {5, 3}), other(again, "w", {3, 5}, {5, 3});
@@ -259,7 +272,7 @@ TEST_CASE("weights file: hostile, with a valid checksum") {
     CHECK_THROWS_WITH_AS(nn::load_weights(path), (path + ": at byte " + message).c_str(), std::runtime_error);
   };
   refused(one_tensor(std::string("TOMBWGT\2", 8), 1, {1}, 1),
-          "8: expected a file of weights, got another kind of file");
+          "0: expected a file of weights, got another kind of file");
   refused(one_tensor(magic, 7, {1, 1, 1, 1, 1, 1, 1}, 1), "16: expected a shape of at most 6 extents, got 7");
   refused(one_tensor(magic, 1, {3}, 2), "20: expected at most 2, got 1 times 3");
   refused(one_tensor(magic, 2, {0xFFFFFFFF, 0xFFFFFFFF}, 1), "20: expected at most 2, got 1 times 4294967295");

@@ -106,6 +106,21 @@ TEST_CASE("attention: inputs apart, gradients that add up, threads, float agains
   check_threads(with({}), shared);
 }
 
+TEST_CASE("attention: without sequences or queries there is nothing to see, and no gradient") {
+  Context context(2);
+  for (const auto& [queries, keys] : {std::pair{Shape{0, 3, 4}, Shape{0, 5, 4}}, {Shape{2, 0, 4}, Shape{2, 5, 4}}}) {
+    Tape<float> tape(context);
+    const auto q = tape.variable(Tensor<float>(queries)), k = tape.variable(random_tensor<float>(keys, 1)), v = tape.variable(random_tensor<float>(keys, 2));
+    const auto y = attention(q, k, v, {.heads = 2});
+    CHECK(y.shape() == queries);
+    tape.backward(sum(y) + sum(v));
+    CHECK(same_bits(tape.gradient(k), Tensor<float>(keys)));
+    CHECK(same_bits(tape.gradient(v), Tensor<float>::filled(keys, 1)));
+  }
+  Tape<float> tape(context);
+  CHECK(self_attention(tape.input(Tensor<float>({0, 3, 12}))).shape() == Shape{0, 3, 4});
+}
+
 TEST_CASE("attention: what does not fit") {
   Context context(1);
   Tape<float> tape(context), other(context);

@@ -81,6 +81,10 @@ TEST_CASE("conv2d: what does not fit") {
   refuses({2, 5, 5, 4}, {3, 3, 3, 2}, {.groups = 2},
           "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / 2], got [2, 5, 5, 4] and [3, 3, 3, 2]");
   refuses({2, 2, 5, 3}, {4, 3, 3, 3}, {}, "conv2d: expected images at least as large as the kernel, got [2, 2, 5, 3] and [4, 3, 3, 3]");
+  for (const Shape& w : {Shape{0, 3, 3, 3}, Shape{4, 0, 3, 3}, Shape{4, 3, 3, 0}}) {
+    const std::string message = concat("conv2d: expected at least one channel in and out and a kernel, got w ", w);
+    refuses({2, 5, 5, w[3]}, w, {}, message.c_str());
+  }
   refuses({2, 5, 5, 3}, {4, 3, 3, 3}, {.stride = {0, 1}},
           "conv2d: expected strides, dilations and groups of at least 1 and padding of at least 0");
   refuses({2, 5, 5, 3}, {4, 3, 3, 3}, {.padding = {0, -1}},

@@ -71,10 +71,12 @@ TEST_CASE("prelu: the slope's gradient has the same bits for any number of threa
   for (const int threads : thread_counts) CHECK(run(threads) == one);
 }
 
-TEST_CASE("prelu: a slope of another shape is refused") {
+TEST_CASE("prelu: a slope of another shape, or of another pass, is refused") {
   Context context(1);
-  Tape<float> tape(context);
+  Tape<float> tape(context), other(context);
   const Tensor<float> x({2, 3}), a({3});
   CHECK_THROWS_WITH_AS(prelu(tape.input(x), tape.input(a)), "prelu: expected a slope [1], got [3]",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(prelu(tape.input(x), other.input(Tensor<float>({1}))), "prelu: expected values of one pass, got values of two",
                        std::invalid_argument);
 }

@@ -338,6 +338,7 @@ class Tape : public Pass<T> {
       result.gradient = {};
       result.has_gradient = false;
       if (result.handles != 0) continue;
+      result.value = View<const T>(nullptr, result.shape());
       result.storage = {};
       if (result.owner != nullptr) --result.owner->handles;
     }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -186,11 +187,13 @@ class Writer {
     bytes_.insert(bytes_.end(), part.begin(), part.end());
     if (file_ != nullptr && bytes_.size() >= largest_part) flush();
   }
+  /// The characters alone.
+  void text(std::string_view characters) { bytes({reinterpret_cast<const std::uint8_t*>(characters.data()), characters.size()}); }
   /// Throws `std::invalid_argument` if the text is longer than 65,535 bytes.
-  void string(std::string_view text) {
-    require(text.size() <= 0xFFFF, "writer: expected a string of at most 65535 bytes, got ", text.size());
-    little(static_cast<std::uint16_t>(text.size()));
-    bytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  void string(std::string_view characters) {
+    require(characters.size() <= 0xFFFF, "writer: expected a string of at most 65535 bytes, got ", characters.size());
+    little(static_cast<std::uint16_t>(characters.size()));
+    text(characters);
   }
   /// Into a file: the rest, the CRC-64/XZ of everything, and `commit`.
   void finish() {
@@ -252,6 +255,17 @@ inline Bytes read_file(const std::string& path, std::uint64_t limit = std::uint6
     filled += static_cast<std::size_t>(got);
   }
   return bytes;
+}
+
+/// What lies between the eight bytes that a file of this kind begins with and the CRC-64/XZ at its end, as `Writer::finish` writes it. Borrows the
+/// bytes of the whole file. Throws `std::runtime_error` "path: at byte offset: expected `kind`, ..." for a file of another kind, and for an altered one.
+inline Reader unsealed(std::span<const std::uint8_t> bytes, const std::string& path, std::string_view magic, const char* kind) {
+  Reader whole(bytes, path);
+  const auto begins = whole.bytes(magic.size());
+  if (!std::equal(magic.begin(), magic.end(), begins.begin())) refuse_file(path, 0, kind, "another kind of file");
+  const auto body = whole.bytes(std::max<std::uint64_t>(whole.remaining(), 8) - 8);
+  whole.check(whole.little<std::uint64_t>() == crc64(bytes.first(magic.size() + body.size())), "the checksum of an unaltered file", "another one");
+  return {body, path, magic.size()};
 }
 
 /// Replaces `path` by the bytes, or leaves it as it was. Throws as AtomicFile does.

@@ -165,7 +165,8 @@ class Team {
 /// for 100 microseconds after each loop and then sleep. A number converts: `kernels::map(4, ...)` starts four for one call.
 class Threads {
  public:
-  /// Throws `std::invalid_argument` unless 1 <= count <= 1024, `std::system_error` if a thread cannot be started.
+  /// Throws `std::invalid_argument` unless 1 <= count <= 1024, `std::system_error` if the first thread cannot be started. (The others are
+  /// OpenMP's, whose runtime ends the program where the system has no more.)
   Threads(int count) : count_(count) {  // NOLINT(google-explicit-constructor)
     require(count >= 1 && count <= 1024, "threads: expected 1 to 1024, got ", count);
     if (count > 1) team_ = std::make_unique<detail::Team>(count);

@@ -56,7 +56,7 @@ struct Batch {
 template <class T>
 class Batches {
  public:
-  /// Throws `std::invalid_argument` unless size and threads are at least 1, the statistics have one entry or one a
+  /// Throws `std::invalid_argument` unless the size is at least 1, the statistics have one entry or one a
   /// channel, all finite, each deviation above zero, and the labels are as many as the images.
   explicit Batches(const Images& images, const BatchOptions& options = {})
       : images_(&images),

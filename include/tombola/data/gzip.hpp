@@ -32,7 +32,7 @@ struct Inflater : z_stream {
 }  // namespace detail
 
 /// What the gzip stream holds: one or more members, their contents joined. `name` is the path for messages, whose
-/// offsets count compressed bytes. Memory grows with what is really there and never exceeds twice `limit`.
+/// offsets count compressed bytes. Memory grows with what is really there: at most twice `limit` is touched.
 /// Throws `std::runtime_error` if the stream is malformed or truncated, a checksum or length differs, anything else
 /// follows the last member, or more than `limit` bytes come out.
 /// Source: Deutsch, "GZIP file format specification version 4.3", RFC 1952, 1996.

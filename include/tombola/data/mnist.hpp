@@ -31,10 +31,11 @@ inline std::string find_idx(const std::string& folder, const std::string& stem, 
 inline Images load_idx_pair(const std::string& folder, const std::string& stem, const std::string& name) {
   const std::string image_path = find_idx(folder, concat(stem, "-images"), "idx3-ubyte");
   const std::string label_path = find_idx(folder, concat(stem, "-labels"), "idx1-ubyte");
-  const Bytes image_bytes = read_maybe_gzip(image_path), label_bytes = read_maybe_gzip(label_path);
+  const Bytes image_bytes = read_maybe_gzip(image_path);
   const auto pixels = parse_idx(image_bytes, image_path, 3);
-  const auto labels = parse_idx(label_bytes, label_path, 1);
   const Shape& shape = pixels.shape();
+  const Bytes label_bytes = read_maybe_gzip(label_path, 4096 + 2 * static_cast<std::uint64_t>(shape[0]));  // more is no file of these labels
+  const auto labels = parse_idx(label_bytes, label_path, 1);
   if (shape[0] != labels.size())
     throw std::runtime_error(concat(image_path, " and ", label_path, ": expected as many labels as images, got ",
                                     shape[0], " images and ", labels.size(), " labels"));

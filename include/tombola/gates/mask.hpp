@@ -25,7 +25,7 @@ Bits mask(const GateParameter<T>& gate, Reading reading = Reading::binary) {
   return bits;
 }
 
-/// Sets gates so that every reading gives this mask: open gates relax to 1, closed ones to 0.
+/// Sets gates so that every reading but `sampled` gives this mask: open gates relax to 1, closed ones to 0.
 /// Throws `std::invalid_argument` if the sizes differ.
 template <class T>
 void set_mask(GateParameter<T>& gate, const Bits& open) {

@@ -42,7 +42,7 @@ struct GateOptions {
   std::optional<Bounds> bounds = std::nullopt;  ///< default [-1, 1.25] (Gaussian), [-5, 5] (hard-concrete)
 };
 
-/// The gates of one layer at their start: theta_i = start + start_deviation n_i, a function of (seed, id, i).
+/// The gates of one layer at their start: theta_i = start + start_deviation n_i within the bounds, a function of (seed, id, i).
 /// `weight` is the frozen weight that the gates multiply, borrowed as long as the gates, or empty.
 /// Throws `std::invalid_argument` for a sigma not in (0, 100] (learned: not in [.1, 1], or not Gaussian), bounds that are no range,
 /// a reach not in [0, 100], a sharpness not in [1, 1e6], a start that is not finite, or a weight of another shape.
@@ -99,6 +99,10 @@ GateParameter<T> make_gates(const GateOptions& options, std::string name, std::u
   }
   return gate;
 }
+
+template <class T>
+GateParameter<T> make_gates(const GateOptions& options, std::string name, std::uint64_t seed, std::uint32_t id, const Shape& shape,
+                            const Tensor<T>&& weight) = delete;  // it would be gone
 
 /// Calls `f(formulas)` with the formulas of these gates.
 template <class T, class F>

@@ -8,7 +8,6 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 #include "tombola/core/crc64.hpp"
@@ -28,24 +27,15 @@ enum class WeightInit : std::uint8_t {
 };
 
 /// The names of the initialisations; element i is the name of value i.
-inline constexpr std::array<const char*, 4> weight_init_names = {"uniform", "signed_constant", "kaiming_normal",
-                                                                 "glorot_uniform"};
+inline constexpr std::array<std::string_view, 4> weight_init_names{"uniform", "signed_constant", "kaiming_normal", "glorot_uniform"};
+inline std::string_view name_of(WeightInit init) noexcept { return weight_init_names[static_cast<std::size_t>(init)]; }
 
-/// "uniform", ... Throws `std::invalid_argument` for a value that is none of the four.
-inline const char* to_string(WeightInit init) {
-  const auto index = static_cast<std::size_t>(init);
-  require(index < weight_init_names.size(), "weights: expected an initialisation from 0 to 3, got ", index);
-  return weight_init_names[index];
+namespace detail {
+inline void check_init(WeightInit init) {
+  const auto value = static_cast<std::size_t>(init);
+  require(value < weight_init_names.size(), "weights: expected an initialisation from 0 to 3, got ", value);
 }
-
-/// The initialisation of that name. Throws `std::invalid_argument`, listing the names, if there is none.
-inline WeightInit weight_init(std::string_view name) {
-  const auto found = std::find(weight_init_names.begin(), weight_init_names.end(), name);
-  if (found != weight_init_names.end()) return static_cast<WeightInit>(found - weight_init_names.begin());
-  std::string names;
-  for (const char* known : weight_init_names) names.append(names.empty() ? "" : ", ").append(known);
-  throw std::invalid_argument(concat("weights: expected one of ", names, ", got \"", name, "\""));
-}
+}  // namespace detail
 
 /// Weights as the seed draws them: weight i, row-major in torchvision's shape ([out, in], [out, in / groups, kh, kw]),
 /// is a function of word i of Stream{seed, Purpose::weights, id, 0} and of the scale.
@@ -72,7 +62,7 @@ inline constexpr Index most_weights = Index{1} << 34;
 inline float default_scale(WeightInit init, Index fan_in, Index fan_out) {
   require(fan_in >= 1 && fan_in <= most_weights && fan_out >= 1 && fan_out <= most_weights,
           "weights: expected a fan-in and a fan-out of 1 to 2^34, got ", fan_in, " and ", fan_out);
-  to_string(init);  // refuses other values
+  detail::check_init(init);
   const bool two_sided = init == WeightInit::glorot_uniform;
   const bool bounded = two_sided || init == WeightInit::uniform;  // a bound is sqrt(3) standard deviations
   const auto fans = static_cast<double>(two_sided ? fan_in + fan_out : fan_in);
@@ -153,7 +143,7 @@ void draw_weights(const FrozenWeights& weights, Index first, Index count, T* out
 }
 
 inline void check_weights(const FrozenWeights& weights, Index first, Index count) {
-  to_string(weights.init);  // refuses other values
+  check_init(weights.init);
   require(weights.scale >= least_weight_scale && weights.scale <= greatest_weight_scale,
           "weights: expected a scale of 2^-64 to 2^64, got ", weights.scale);
   require(first >= 0 && count >= 0 && first <= most_weights && count <= most_weights - first,

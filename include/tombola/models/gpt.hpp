@@ -42,7 +42,7 @@ struct Gpt {
   nn::LayerNorm<T> ln_f;
   nn::Linear<Source, T> lm_head;
 
-  /// Throws `std::invalid_argument` unless heads divide the columns, columns are even, and there is something of everything; and for
+  /// Throws `std::invalid_argument` unless heads divide the columns, columns are even, and there is something of everything but blocks; and for
   /// rescaling of gated weights per neuron: rows of the table are no neurons.
   Gpt(nn::Init init, const GptOptions& how) : Gpt(init, checked(how, init.rescale), nullptr) {}
 

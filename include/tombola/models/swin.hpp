@@ -39,7 +39,7 @@ inline SwinOptions swin_small_images() { return {.columns = 96, .depths = {2, 6,
 /// h = x + attention within windows(norm(x)), y = h + mlp(norm(h)), on images.
 template <template <class> class Source, class T = float>
 struct SwinBlock {
-  Index window, shift;
+  Index side, window, shift;
   Tensor<T> mask;  ///< empty unless windows are shifted
   nn::LayerNorm<T> norm1;
   nn::MultiHeadAttention<Source, T> attn;
@@ -47,9 +47,10 @@ struct SwinBlock {
   nn::LayerNorm<T> norm2;
   nn::Mlp<Source, T> mlp;
 
-  /// The block of images of side x side tokens; what the options say of stages is `columns` and `heads` here.
-  SwinBlock(nn::Init& init, const std::string& name, const SwinOptions& options, Index side, Index columns, Index heads, bool shifts)
-      : window(std::min(options.window, side)),
+  /// The block of images of tokens_side x tokens_side tokens; what the options say of stages is `columns` and `heads` here.
+  SwinBlock(nn::Init& init, const std::string& name, const SwinOptions& options, Index tokens_side, Index columns, Index heads, bool shifts)
+      : side(tokens_side),
+        window(std::min(options.window, side)),
         shift(shifts && side > window ? window / 2 : 0),
         mask(shift > 0 ? shifted_window_mask<T>(side, side, window, shift) : Tensor<T>()),
         norm1(name + ".norm1", columns),
@@ -58,7 +59,10 @@ struct SwinBlock {
         norm2(name + ".norm2", columns),
         mlp(init, name + ".mlp", columns, options.mlp_ratio * columns, {}, options.branch_gain) {}
 
+  /// x [batch, side, side, columns] -> y of the same shape. Throws `std::invalid_argument` for another x: windows would not be where its mask is.
   Var<T> operator()(const Var<T>& x) {
+    require(x.shape().rank() == 4 && x.shape()[1] == side && x.shape()[2] == side, norm1.name, ": expected x [batch, ", side, ", ", side,
+            ", columns], got ", x.shape());
     const Var<T> bias = relative_position_bias(table(x.pass()).weight, window);
     const Var<T> seen = attn(to_windows(norm1(x), window, shift), bias, shift > 0 ? mask.view() : View<const T>());
     const Var<T> h = x + from_windows(seen, x.shape(), window, shift);
@@ -95,18 +99,20 @@ struct SwinStage {
 /// Source: Liu et al., "Swin transformer", ICCV 2021.
 template <template <class> class Source, class T = float>
 struct Swin {
+  Index size, channels;  ///< of an image
   nn::PatchEmbedding<Source, T> patches;
   nn::LayerNorm<T> first_norm;
   std::vector<SwinStage<Source, T>> stages;
   nn::LayerNorm<T> norm;
   nn::Linear<Source, T> head;
 
-  /// Throws `std::invalid_argument` without stages, unless each has a depth and heads that divide its columns, or if patches do not divide
+  /// Throws `std::invalid_argument` without stages, unless each has blocks and heads that divide its columns, or if patches do not divide
   /// the images.
   Swin(nn::Init init, const SwinOptions& options) : Swin(init, options, checked(options)) {}
 
-  /// x [batch, size, size, channels] -> logits [batch, outputs].
+  /// x [batch, size, size, channels] -> logits [batch, outputs]. Throws `std::invalid_argument` for another x.
   Var<T> operator()(const Var<T>& x) {
+    require(x.shape() == Shape{x.shape()[0], size, size, channels}, "swin: expected x [batch, ", size, ", ", size, ", ", channels, "], got ", x.shape());
     Var<T> h = first_norm(patches(x));
     for (auto& stage : stages) h = stage(h);
     return head(global_average_pool(norm(h)));
@@ -125,7 +131,9 @@ struct Swin {
 
  private:
   Swin(nn::Init& init, const SwinOptions& options, Index last_columns)
-      : patches(init, "features.0.0", options.channels, options.columns, options.patch, options.stem),
+      : size(options.size),
+        channels(options.channels),
+        patches(init, "features.0.0", options.channels, options.columns, options.patch, options.stem),
         first_norm("features.0.2", options.columns),
         stages(make_stages(init, options)),
         norm("norm", last_columns),
@@ -159,6 +167,8 @@ struct Swin {
             "swin: expected 1 to 15 stages with a depth and heads each, got ", options.depths.size(), " depths and ", options.heads.size(), " heads");
     require(options.patch >= 1 && options.size >= options.patch && options.size % options.patch == 0,
             "swin: expected images whose size the patches divide, got ", options.size, " and ", options.patch);
+    require(*std::min_element(options.depths.begin(), options.depths.end()) >= 1, "swin: expected stages of at least one block, got one of ",
+            *std::min_element(options.depths.begin(), options.depths.end()));
     require(options.window >= 1 && options.mlp_ratio >= 1, "swin: expected a window and an mlp_ratio of at least 1, got ", options.window, " and ",
             options.mlp_ratio);
     return options.columns << (options.depths.size() - 1);

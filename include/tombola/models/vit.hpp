@@ -57,8 +57,10 @@ struct Vit {
   /// columns that 4 divides.
   Vit(nn::Init init, const VitOptions& how) : Vit(init, checked(how), nullptr) {}
 
-  /// x [batch, size, size, channels] -> logits [batch, outputs].
+  /// x [batch, size, size, channels] -> logits [batch, outputs]. Throws `std::invalid_argument` for another x.
   Var<T> operator()(const Var<T>& x) {
+    require(x.shape() == Shape{x.shape()[0], options.size, options.size, options.channels}, "vit: expected x [batch, ", options.size, ", ", options.size,
+            ", ", options.channels, "], got ", x.shape());
     Pass<T>& pass = x.pass();
     const Index batch = x.shape()[0], columns = options.columns;
     Var<T> h = reshape(conv_proj(x), {batch, patches(), columns});

@@ -43,7 +43,11 @@ struct BatchNorm {
 /// become the plain averages over these batches.
 template <class T = float, class Model, class Collect>
 void restart_moments(Model& model, const Collect& collect) {
-  for_each_of<RunningMoments<T>>(model, [](RunningMoments<T>& moments) { moments.batches = 0; });
+  for_each_of<RunningMoments<T>>(model, [](RunningMoments<T>& moments) {
+    std::fill_n(moments.mean.data(), moments.mean.size(), T(0));  // 0 times what is not finite would stay
+    std::fill_n(moments.variance.data(), moments.variance.size(), T(0));
+    moments.batches = 0;
+  });
   collect();
 }
 

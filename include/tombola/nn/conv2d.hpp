@@ -23,7 +23,7 @@ struct Conv2d {
   ConvOptions options;
   Source<T> weight;
 
-  /// Throws `std::invalid_argument` unless in, out and kernel are at least 1 and divisible by the groups.
+  /// Throws `std::invalid_argument` unless in, out, kernel and strides are at least 1, and in and out divisible by the groups.
   Conv2d(Init& init, std::string layer, Index inputs, Index outputs, Index kernel_size, const ConvOptions& walk = {})
       : name(std::move(layer)),
         in(inputs),
@@ -50,6 +50,7 @@ struct Conv2d {
     require(in >= 1 && out >= 1 && kernel >= 1 && options.groups >= 1 && in % options.groups == 0 && out % options.groups == 0, name,
             ": expected inputs and outputs that the groups divide and a kernel, got ", in, ", ", out, ", ", options.groups, " groups and ",
             kernel);
+    require(options.stride[0] >= 1 && options.stride[1] >= 1, name, ": expected strides of at least 1, got ", options.stride[0], " and ", options.stride[1]);
     return {out, kernel, kernel, in / options.groups};
   }
 };

@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "tombola/core/crc64.hpp"
 #include "tombola/core/file.hpp"
 #include "tombola/nn/weight_sources.hpp"
 #include "tombola/ops/batch_norm.hpp"
@@ -53,10 +52,18 @@ void for_each_state_tensor(RunningMoments<T>& moments, const F& f) {
   f(moments.variance);
 }
 
+template <class Leaf, class Found>
+inline constexpr bool is_of_another_number = false;
+template <template <class> class Leaf, class T, class U>
+inline constexpr bool is_of_another_number<Leaf<T>, Leaf<U>> = !std::is_same_v<T, U>;
+
 template <class T, class Model, class F>
 void for_each_state_tensor_of(Model& model, const F& f) {
   for_each_leaf(model, [&f](auto& leaf) {
     using Leaf = std::remove_cvref_t<decltype(leaf)>;
+    static_assert(!is_of_another_number<GateParameter<T>, Leaf> && !is_of_another_number<Parameter<T>, Leaf> &&
+                      !is_of_another_number<RunningMoments<T>, Leaf>,
+                  "this model has numbers of another type: name it, as in write_state<double>(writer, model)");
     if constexpr (std::is_same_v<Leaf, GateParameter<T>> || std::is_same_v<Leaf, Parameter<T>> || std::is_same_v<Leaf, RunningMoments<T>>) {
       for_each_state_tensor(leaf, f);
     }
@@ -66,13 +73,13 @@ void for_each_state_tensor_of(Model& model, const F& f) {
 }  // namespace detail
 
 /// Appends what learning has changed: gates and trained weights with their moments, and running moments of normalisation. Pending
-/// gradients are not part of it.
+/// gradients are not part of it. Does not compile for a model with numbers of another type than T, whose state would be left out.
 template <class T = float, class Model>
 void write_state(Writer& writer, Model& model) {
   detail::for_each_state_tensor_of<T>(model, [&writer](Tensor<T>& tensor) { detail::write_tensor(writer, tensor); });
 }
 
-/// The inverse, into a model built in the same way. Throws `std::runtime_error` if the sizes differ or bytes are missing.
+/// The inverse, into a model built in the same way; pending gradients are forgotten. Throws `std::runtime_error` if the sizes differ or bytes are missing.
 template <class T = float, class Model>
 void read_state(Reader& reader, Model& model) {
   detail::for_each_state_tensor_of<T>(model, [&reader](Tensor<T>& tensor) { detail::read_tensor(reader, tensor); });
@@ -80,7 +87,10 @@ void read_state(Reader& reader, Model& model) {
     gate->clear_gradient();
     if (gate->sigma_mode != SigmaMode::fixed) gate->update_sigma();
   }
+  for (Parameter<T>* parameter : parameters<T>(model)) parameter->clear_gradient();
 }
+
+inline constexpr std::string_view weights_magic = "TOMBWGT\1";
 
 /// Named weights: what modes other than `frozen-random` leave behind.
 using NamedWeights = std::map<std::string, Tensor<float>>;
@@ -90,7 +100,7 @@ using NamedWeights = std::map<std::string, Tensor<float>>;
 inline void save_weights(const NamedWeights& weights, const std::string& path) {
   AtomicFile file(path);
   Writer writer(file);
-  writer.bytes(std::span(reinterpret_cast<const std::uint8_t*>("TOMBWGT\1"), 8));
+  writer.text(weights_magic);
   writer.little(static_cast<std::uint32_t>(weights.size()));
   for (const auto& [name, tensor] : weights) {
     writer.string(name);
@@ -104,12 +114,7 @@ inline void save_weights(const NamedWeights& weights, const std::string& path) {
 /// Reads what `save_weights` wrote. Throws `std::runtime_error` for any other file.
 inline NamedWeights load_weights(const std::string& path) {
   const Bytes bytes = read_file(path);
-  Reader whole(bytes, path);
-  const auto body = whole.bytes(bytes.size() < 8 ? 9 : bytes.size() - 8);
-  whole.check(whole.little<std::uint64_t>() == crc64(body), "the checksum of an unaltered file", "another one");
-  Reader reader(body, path);
-  const auto magic = reader.bytes(8);
-  reader.check(std::equal(magic.begin(), magic.end(), "TOMBWGT\1"), "a file of weights", "another kind of file");
+  Reader reader = unsealed(bytes, path, weights_magic, "a file of weights");
   NamedWeights weights;
   const auto count = reader.little<std::uint32_t>();
   for (std::uint32_t i = 0; i < count; ++i) {

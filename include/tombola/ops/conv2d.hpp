@@ -24,9 +24,10 @@ inline kernels::ConvShape conv_shape(const Shape& x, const Shape& w, const ConvO
   const auto at_least = [](const std::array<Index, 2>& pair, Index least) { return pair[0] >= least && pair[1] >= least; };
   require(at_least(o.stride, 1) && at_least(o.dilation, 1) && at_least(o.padding, 0) && o.groups >= 1,
           "conv2d: expected strides, dilations and groups of at least 1 and padding of at least 0");
-  require(x.rank() == 4 && w.rank() == 4 && w[3] * o.groups == x[3] && w[0] % o.groups == 0 && w[1] >= 1 && w[2] >= 1,
+  require(x.rank() == 4 && w.rank() == 4 && w[3] * o.groups == x[3] && w[0] % o.groups == 0,
           "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / ", o.groups, "], got ", x,
           " and ", w);
+  require(w.size() >= 1, "conv2d: expected at least one channel in and out and a kernel, got w ", w);
   const kernels::ConvShape s{x[0],           x[1],         x[2],         x[3],          w[0],          w[1],         w[2],    o.stride[0],
                              o.stride[1],    o.padding[0], o.padding[1], o.dilation[0], o.dilation[1], o.groups};
   require(s.out_height() >= 1 && s.out_width() >= 1, "conv2d: expected images at least as large as the kernel, got ", x, " and ", w);

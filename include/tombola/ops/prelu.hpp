@@ -15,9 +15,10 @@ Var<T> prelu(const Var<T>& x, std::type_identity_t<T> a = T(0.25)) {
 }
 
 /// The same with a learned slope.  a [1].  da += sum_i dy_i x_i 1{x_i < 0}. Throws `std::invalid_argument` if a has another
-/// shape.
+/// shape, or for values of two passes.
 template <class T>
 Var<T> prelu(const Var<T>& x, const Var<T>& a) {
+  require_one_pass("prelu", x, a);
   require(a.shape() == Shape{1}, "prelu: expected a slope [1], got ", a.shape());
   Pass<T>& pass = x.pass();
   Var<T> y = pass.result(x.shape(), x.needs_gradient() || a.needs_gradient());

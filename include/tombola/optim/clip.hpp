@@ -32,13 +32,13 @@ void for_each_gradient(Context& context, const std::vector<GateParameter<T>*>& g
 }  // namespace detail
 
 /// Scales the gradients of the loss, of gates and of trained weights together, so that their Euclidean norm is at most `largest`;
-/// returns the norm before. The penalty's part is left alone: no batch makes it larger than lambda.
+/// returns the norm before. The penalty's part is left alone: it is bounded, whatever the batch.
 ///
 ///     tape.backward(loss);
 ///     optim::clip_gradients<float>(context, nn::gates(model), {}, 1);
 ///     adam.step();
 ///
-/// Throws `std::invalid_argument` unless largest > 0, `std::runtime_error` for a gradient whose norm is not finite.
+/// Throws `std::invalid_argument` unless largest > 0, `std::runtime_error` for a gradient the sum of whose squares is not finite.
 /// Source: Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML 2013, algorithm 1.
 template <class T>
 double clip_gradients(Context& context, const std::vector<GateParameter<T>*>& gates, const std::vector<Parameter<T>*>& parameters, double largest) {

@@ -219,15 +219,23 @@ inline void read_properties(Reader& reader, std::map<std::string, std::string>& 
   }
 }
 
+/// The next number, which is the expected one.
+template <class Number>
+Number expect_number(Reader& reader, Number expected, const char* what) {
+  const std::uint64_t at = reader.offset();
+  const auto found = reader.little<Number>();
+  if (found != expected) refuse_file(reader.name(), at, concat(what, ' ', int{expected}), int{found});
+  return found;
+}
+
 /// Magic, version, length and checksum; leaves the reader behind the length.
 inline Version check_envelope(Reader& reader, std::span<const std::uint8_t> bytes) {
   const auto found = reader.bytes(magic.size());
   reader.check(std::equal(magic.begin(), magic.end(), found.begin()), "a Tombola ticket", "another kind of file");
   Version version;
-  version.major = reader.little<std::uint16_t>();
+  version.major = expect_number(reader, format_version.major, "format version");
   version.minor = reader.little<std::uint16_t>();
   version.patch = reader.little<std::uint16_t>();
-  reader.check(version.major == format_version.major, concat("format version ", format_version.major), version.major);
   const auto size = reader.little<std::uint64_t>();
   reader.check(size == bytes.size() && reader.remaining() >= 8, concat("a file of ", size, " bytes"), bytes.size());
   const auto body = bytes.first(bytes.size() - 8);
@@ -290,9 +298,8 @@ inline Ticket decode(std::span<const std::uint8_t> bytes, const std::string& nam
   ticket.version = detail::check_envelope(whole, bytes);
   const std::uint64_t begin = whole.offset();
   Reader reader(whole.bytes(whole.remaining() - 8), name, begin);
-  const int generator = reader.little<std::uint8_t>(), coder = reader.little<std::uint8_t>();
-  reader.check(generator == detail::generator, concat("generator ", int{detail::generator}), generator);
-  reader.check(coder == detail::mask_coder, concat("mask coder ", int{detail::mask_coder}), coder);
+  detail::expect_number(reader, detail::generator, "generator");
+  detail::expect_number(reader, detail::mask_coder, "mask coder");
   ticket.seed = reader.little<std::uint64_t>();
   detail::read_properties(reader, ticket.properties);
   auto left = static_cast<std::uint64_t>(limit);
