@@ -212,6 +212,8 @@ TEST_CASE("weights: default scales") {
 TEST_CASE("weights: names") {
   for (const auto name : weight_init_names) CHECK(name_of(parse_name<WeightInit>("init", weight_init_names, name)) == name);
   CHECK(name_of(WeightInit::glorot_uniform) == "glorot_uniform");
+  CHECK_THROWS_WITH_AS(parse_name<WeightInit>("weights", weight_init_names, "xavier"),
+                       "weights: expected one of uniform, signed_constant, kaiming_normal, glorot_uniform, got xavier", std::invalid_argument);
 }
 
 TEST_CASE("weights: errors") {
