@@ -37,7 +37,7 @@ struct Config {
   Index patch = 0, depth = 0, window = 4;  // 0: the network's own
   std::string pooling = "mean", position = "sine";
   std::vector<Index> conv_stem, depths;  // empty: none, and the network's own
-  double attention_scale = 1, branch_gain = 1;
+  double attention_scale = 1, branch_gain = 1, head_gain = 1;
   Index length = 128, columns = 128, heads = 4;
   Index validation = 5000, validate_every = 1, moments = 5000;
   std::vector<Index> hidden{300, 100};
@@ -113,6 +113,7 @@ struct Config {
   Properties properties() const {
     Properties made{{"network", network}, {"rescale", rescale}};
     if (scale > 0) made["scale"] = exact(scale);
+    if (head_gain != 1) made["head_gain"] = exact(head_gain);
     if (structured()) made["structure"] = structure;
     if (structured() && cost_in_weights) made["cost"] = "weights";
     if (network == "lenet") {
@@ -185,6 +186,7 @@ struct Config {
     }
     json.update({{"init", init},
                  {"scale", scale},
+                 {"head_gain", head_gain},
                  {"rescale", rescale},
                  {"gates", gates},
                  {"structure", structure},
@@ -265,6 +267,9 @@ inline void add_options(CLI::App& app, Config& c) {
   app.add_option("--init", c.init, "distribution of the frozen weights")->check(one_of(tombola::weight_init_names))->group("Network");
   app.add_option("--scale", c.scale, "its bound, constant or deviation (0: as the literature has it, from the fan-in)")
       ->check(within(0.0, 0x1p64))
+      ->group("Network");
+  app.add_option("--head-gain", c.head_gain, "factor of the last layer's weights: 0.1 does what a softmax of temperature 10 does")
+      ->check(within(1e-6, 1e6))
       ->group("Network");
   app.add_option("--rescale", c.rescale, "layer outputs times sqrt(n / open gates), per layer or per neuron")
       ->check(one_of(rescale_names))

@@ -46,7 +46,7 @@ inline DataSource find_data(const std::string& given, const std::string& name) {
   const std::string cache = cached(name);
   if (!cache.empty() && is_there(cache)) return {cache};
   if (name == "mnist") return {TOMBOLA_MNIST_SUBSET, true};
-  throw std::runtime_error(concat("--data: expected a folder with CIFAR-10, or files in $TOMBOLA_DATA/", name, " or the user's cache ", cache,
+  throw std::runtime_error(concat("--data: expected a folder with CIFAR-10, or files in $TOMBOLA_DATA/", name, " or the user's cache ", cached_in_words(name),
                                   " (tools/fetch-data ", name, "), got none"));
 }
 

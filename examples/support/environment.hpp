@@ -20,4 +20,10 @@ inline std::string cached(const std::string& data_set) {
   return cache.empty() ? "" : cache + "/tombola/" + data_set;
 }
 
+/// The same for a message.
+inline std::string cached_in_words(const std::string& data_set) {
+  const std::string folder = cached(data_set);
+  return folder.empty() ? "(there is none: neither HOME nor XDG_CACHE_HOME is set)" : folder;
+}
+
 }  // namespace examples

@@ -57,6 +57,9 @@ nn::Activation activation_of(const PropertyReader& properties) {
   return {properties.choice<nn::ActivationKind>("activation", nn::activation_names)};
 }
 
+/// Factor of the last layer's weights.
+double head_gain_of(const PropertyReader& properties) { return properties.has("head_gain") ? properties.number("head_gain") : 1.0; }
+
 template <template <class> class Source>
 Network make_lenet(const PropertyReader& properties, const nn::Init& init, bool unit_gates, bool input_gates) {
   const Image image = image_of(properties);
@@ -64,6 +67,7 @@ Network make_lenet(const PropertyReader& properties, const nn::Init& init, bool 
                                               .hidden = properties.counts("hidden"),
                                               .outputs = properties.count("classes"),
                                               .activation = activation_of(properties),
+                                              .head_gain = head_gain_of(properties),
                                               .unit_gates = unit_gates,
                                               .input_gates = input_gates,
                                               .cost_in_weights = properties.has("cost")}));
@@ -112,6 +116,7 @@ Options complete(const PropertyReader& properties, bool unit_gates, Options opti
   options.channels = image_of(properties).channels;
   options.outputs = properties.count("classes");
   options.unit_gates = unit_gates;
+  options.head_gain = head_gain_of(properties);
   if constexpr (requires { options.depths; }) {
     if (properties.has("depths")) options.depths = properties.counts("depths");
     if (options.depths.size() > 15) properties.refuse("depths", "at most 15 stages");
@@ -152,6 +157,7 @@ Network make(const PropertyReader& properties, const nn::Init& init) {
                                .columns = columns,
                                .depth = properties.count("depth"),
                                .heads = properties.count("heads"),
+                               .head_gain = head_gain_of(properties),
                                .unit_gates = unit_gates};
     scale_blocks(properties, options);
     return Network(models::Gpt<Source>(init, options));

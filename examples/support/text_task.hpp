@@ -26,7 +26,7 @@ inline std::string find_text(const std::string& given) {
     std::error_code ignored;
     if (!folder.empty() && std::filesystem::exists(path, ignored)) return path;
   }
-  throw std::runtime_error(concat("--data: expected a text file, or $TOMBOLA_DATA/text/tinyshakespeare.txt, or one in the user's cache ", cache,
+  throw std::runtime_error(concat("--data: expected a text file, or $TOMBOLA_DATA/text/tinyshakespeare.txt, or one in the user's cache ", cached_in_words("text"),
                                   " (tools/fetch-data text), got none"));
 }
 

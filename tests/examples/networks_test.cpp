@@ -127,6 +127,9 @@ TEST_CASE("networks: transformers by their properties") {
   CHECK(stages[0] == Shape{64, 2, 2, 3});
   CHECK(stages.back() == Shape{4, 128});
   const auto make = [](const Properties& properties) { make_network(properties, "file", {}, Weights::gated); };
+  CHECK_THROWS_WITH_AS(make(with(vit, "head_gain", "much")), doctest::Contains("file: expected numbers separated by commas as property head_gain, got much"),
+                       std::runtime_error);
+  CHECK_THROWS_WITH_AS(make(with(vit, "head_gain", "0")), doctest::Contains("expected a scale of 2^-64 to 2^64, got 0"), std::invalid_argument);
   CHECK_THROWS_WITH_AS(make(with(vit, "pooling", "all")), doctest::Contains("file: pooling: expected one of mean, class_token, got all"), std::runtime_error);
   CHECK_THROWS_WITH_AS(make(with(swin, "depths", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1")), doctest::Contains("file: expected at most 15 stages as property depths"),
                        std::runtime_error);

@@ -49,7 +49,7 @@ with tempfile.TemporaryDirectory() as folder:
 
     # Other modes and structures.
     for options in (["--mode", "dense"], ["--mode", "joint"], ["--structure", "units"], ["--mode", "joint", "--structure", "units"],
-                    ["--replicates", 2], ["--attention-scale", 0.1, "--branch-gain", 0.5]):
+                    ["--replicates", 2], ["--attention-scale", 0.1, "--branch-gain", 0.5, "--head-gain", 0.5]):
         out = Path(folder, "-".join(map(str, options)))
         run(*command(out, text, *options))
         test = summary(out)["bits_per_character"]["test"]["binary"]
@@ -97,6 +97,8 @@ with tempfile.TemporaryDirectory() as folder:
     unsaid = [part for part in command(Path(folder, "cached"), text, "--epochs", 1) if part not in ("--data", str(text))]
     result = run(*unsaid, expect=1, env=environment)
     assert "--data: expected a text file" in result.stderr and "fetch-data text" in result.stderr and len(result.stderr.splitlines()) == 1, result
+    homeless = {name: value for name, value in environment.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    assert "neither HOME nor XDG_CACHE_HOME is set" in run(*unsaid, expect=1, env=homeless).stderr
     cache = Path(folder, "tombola/text")
     cache.mkdir(parents=True)
     shutil.copyfile(text, cache / "tinyshakespeare.txt")

@@ -25,12 +25,12 @@ def command(out, data, *options):
 
 with tempfile.TemporaryDirectory() as folder:
     data = write_data(Path(folder, "data"), train=400, test=60, side=8)
-    models = [["--model", "fast_resnet", "--width", 0.125], ["--model", "shallow_cnn", "--width", 0.25, "--activation", "elu"],
+    models = [["--model", "fast_resnet", "--width", 0.125, "--head-gain", 0.1], ["--model", "shallow_cnn", "--width", 0.25, "--activation", "elu"],
               ["--model", "conv2", "--width", 0.125], ["--model", "conv6", "--width", 0.125, "--rescale", "neuron"],
               ["--model", "resnet18", "--width", 0.125, "--stem", "imagenet"], ["--model", "resnet50", "--width", 0.0625, "--stem", "pooled"],
               ["--model", "fast_resnet", "--width", 0.125, "--structure", "units"], ["--model", "conv4", "--width", 0.125, "--structure", "units"],
               ["--model", "resnet34", "--width", 0.0625, "--structure", "units"],
-              ["--model", "vit_tiny", "--width", 0.34, "--depth", 2], ["--model", "vit_tiny", "--depth", 1, "--structure", "units"],
+              ["--model", "vit_tiny", "--width", 0.34, "--depth", 2, "--head-gain", 2], ["--model", "vit_tiny", "--depth", 1, "--structure", "units"],
               ["--model", "vit_tiny", "--width", 0.34, "--depth", 1, "--patch", 2, "--pooling", "class_token", "--position", "random"],
               ["--model", "vit_tiny", "--width", 0.34, "--depth", 1, "--conv-stem", "8,12,10", "--attention-scale", 0.1, "--branch-gain", 0.4],
               ["--model", "swin", "--width", 0.34, "--patch", 1, "--window", 2],

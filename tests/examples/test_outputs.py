@@ -55,7 +55,7 @@ with tempfile.TemporaryDirectory() as folder:
 
     # Every option that changes the function of a network is in its ticket.
     data = write_data(Path(folder, "data"))
-    for number, options in enumerate([["--activation", "gelu", "--rescale", "neuron", "--init", "kaiming_normal"], ["--rescale", "none", "--scale", 0.5],
+    for number, options in enumerate([["--activation", "gelu", "--rescale", "neuron", "--init", "kaiming_normal"], ["--rescale", "none", "--scale", 0.5, "--head-gain", 0.3],
                                       ["--structure", "units", "--lambda", 0.1], ["--structure", "units+inputs", "--lambda", 0.1, "--activation", "elu"],
                                       ["--gates", "hard-concrete", "--init", "glorot_uniform", "--activation", "sigmoid"]]):
         one = Path(folder, f"variant-{number}")

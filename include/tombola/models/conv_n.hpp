@@ -23,6 +23,7 @@ struct ConvNOptions {
   Index size = 32, channels = 3, outputs = 10;  ///< of the images; how many classes
   nn::Activation activation = {nn::ActivationKind::relu};
   double width = 1;         ///< multiplies the channels and the hidden neurons
+  double head_gain = 1;     ///< of the last layer's weights: 0.1 makes logits a tenth as large, as a softmax of temperature 10 does
   bool unit_gates = false;  ///< structured: a gate on each channel of the convolutions and each hidden neuron
 };
 
@@ -50,7 +51,7 @@ struct ConvN {
     }
     const Index hidden = scaled_channels("conv_n", 256, options.width);
     const Index widths[] = {in * last * last, hidden, hidden, options.outputs};
-    for (int l = 0; l < 3; ++l) layers.emplace_back(init, concat("fc", l + 1), widths[l], widths[l + 1]);
+    for (int l = 0; l < 3; ++l) layers.emplace_back(init, concat("fc", l + 1), widths[l], widths[l + 1], l == 2 ? options.head_gain : 1);
     if (!options.unit_gates) return;  // gates come after all weights: structured and unstructured searches have the same ones
     for (const auto& conv : convs) units.emplace_back(init, conv.name + ".units", conv.out);
     for (std::size_t l = 0; l < 2; ++l) units.emplace_back(init, layers[l].name + ".units", layers[l].out);

@@ -22,6 +22,7 @@ struct FastResNetOptions {
   std::vector<Index> stages = {64, 256, 256};  ///< channels; each halves the image
   double width = 1;                            ///< multiplies all of them
   Index size = 32, channels = 3, outputs = 10;
+  double head_gain = 1;  ///< of the last layer's weights: 0.1 makes logits a tenth as large, as a softmax of temperature 10 does
   bool unit_gates = false;  ///< structured: a gate on each channel of the stages' first convolutions
 };
 
@@ -88,7 +89,7 @@ struct FastResNet {
       : conv1(init, "conv1", options.channels, stem, 3, {.padding = {1, 1}}),
         bn1("bn1", stem, {.relu = true}),
         stages(make_stages(init, options, stem)),
-        fc(init, "fc", stages.back().conv.out, options.outputs) {
+        fc(init, "fc", stages.back().conv.out, options.outputs, options.head_gain) {
     if (!options.unit_gates) return;  // after all weights: structured and unstructured searches of one seed have the same ones
     for (auto& stage : stages) stage.units.emplace_back(init, stage.conv.name + ".units", stage.conv.out);
   }

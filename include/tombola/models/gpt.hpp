@@ -24,6 +24,7 @@ struct GptOptions {
   Index mlp = 0;            ///< hidden neurons of a block; 0: 4 columns
   double attention_scale = 1;  ///< of attention's logits, beside 1 / sqrt(size of a head)
   double branch_gain = 1;      ///< of the last weights of each block's branches
+  double head_gain = 1;        ///< of the last layer's weights: 0.1 makes logits a tenth as large, as a softmax of temperature 10 does
   bool unit_gates = false;  ///< structured: a gate on each head and each hidden neuron of the blocks
 };
 
@@ -79,7 +80,7 @@ struct Gpt {
         waves(nn::sine_positions<T>(how.length, how.columns)),
         h(make_blocks(init, how)),
         ln_f("transformer.ln_f", how.columns),
-        lm_head(init, "lm_head", how.columns, how.vocabulary) {
+        lm_head(init, "lm_head", how.columns, how.vocabulary, how.head_gain) {
     if (!how.unit_gates) return;  // after all weights: structured and unstructured searches of one seed have the same ones
     for (auto& block : h) block.add_units(init);
   }

@@ -20,6 +20,7 @@ struct LeNetOptions {
   std::vector<Index> hidden = {300, 100};
   Index outputs = 10;
   nn::Activation activation = {};
+  double head_gain = 1;  ///< of the last layer's weights: 0.1 makes logits a tenth as large, as a softmax of temperature 10 does
   bool unit_gates = false;       ///< structured: a gate on each hidden neuron
   bool input_gates = false;      ///< and one on each input
   bool cost_in_weights = false;  ///< a structured gate counts as many weights as it removes, relative to the mean
@@ -39,8 +40,9 @@ struct LeNet {
     std::vector<Index> widths{options.inputs};
     widths.insert(widths.end(), options.hidden.begin(), options.hidden.end());
     widths.push_back(options.outputs);
-    for (std::size_t l = 1; l < widths.size(); ++l)
-      layers.emplace_back(init, concat("fc", l), widths[l - 1], widths[l]);
+    for (std::size_t l = 1; l < widths.size(); ++l) {
+      layers.emplace_back(init, concat("fc", l), widths[l - 1], widths[l], l + 1 == widths.size() ? options.head_gain : 1);
+    }
     // Gates come after all weights, so that a structured and an unstructured search of one seed have the same weights.
     const auto cost = [&](std::size_t l) {  // weights into and out of a unit
       return !options.cost_in_weights ? 1.0 : static_cast<double>((l == 0 ? 0 : widths[l - 1]) + widths[l + 1]);

@@ -32,6 +32,7 @@ struct ResNetOptions {
   double inner_width = 1;  ///< multiplies the 3 x 3 convolutions of bottlenecks
   double width = 1;        ///< multiplies all channels
   Index channels = 3, outputs = 10;
+  double head_gain = 1;  ///< of the last layer's weights: 0.1 makes logits a tenth as large, as a softmax of temperature 10 does
   bool unit_gates = false;  ///< structured: a gate on each channel inside of the blocks
 };
 
@@ -125,7 +126,7 @@ struct ResNet {
               stem == Stem::imagenet ? ConvOptions{.stride = {2, 2}, .padding = {3, 3}} : ConvOptions{.padding = {1, 1}}),
         bn1("bn1", first, {.relu = true}),
         blocks(make_blocks(init, options, first)),
-        fc(init, "fc", blocks.back().norms.back().moments.mean.size(), options.outputs) {
+        fc(init, "fc", blocks.back().norms.back().moments.mean.size(), options.outputs, options.head_gain) {
     if (!options.unit_gates) return;  // after all weights: structured and unstructured searches of one seed have the same ones
     for (auto& block : blocks) block.add_units(init);
   }

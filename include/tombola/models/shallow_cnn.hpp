@@ -23,6 +23,7 @@ struct ShallowCnnOptions {
   double width = 1;                             ///< multiplies all of them
   Index size = 32, channels = 3, outputs = 10;  ///< of the images; how many classes
   nn::Activation activation = {nn::ActivationKind::relu};
+  double head_gain = 1;  ///< of the last layer's weights: 0.1 makes logits a tenth as large, as a softmax of temperature 10 does
   bool unit_gates = false;  ///< structured: a gate on each channel
 };
 
@@ -38,7 +39,7 @@ struct ShallowCnn {
   ShallowCnn(nn::Init init, const ShallowCnnOptions& options)
       : activation(options.activation),
         convs(make_convs(init, options)),
-        fc(init, "fc", convs.back().out * side(options) * side(options), options.outputs) {
+        fc(init, "fc", convs.back().out * side(options) * side(options), options.outputs, options.head_gain) {
     if (!options.unit_gates) return;
     for (const auto& conv : convs) units.emplace_back(init, conv.name + ".units", conv.out);
   }

@@ -29,6 +29,7 @@ struct SwinOptions {
   std::vector<Index> stem = {};  ///< channels of convolutions that make the tokens, as PatchEmbedding has them; empty: patches
   double attention_scale = 1;  ///< of attention's logits, beside 1 / sqrt(size of a head)
   double branch_gain = 1;      ///< of the last weights of each block's branches
+  double head_gain = 1;        ///< of the last layer's weights: 0.1 makes logits a tenth as large, as a softmax of temperature 10 does
   bool unit_gates = false;  ///< structured: a gate on each head and each hidden neuron
 };
 /// Swin-T, as torchvision builds it for images of 224 pixels.
@@ -137,7 +138,7 @@ struct Swin {
         first_norm("features.0.2", options.columns),
         stages(make_stages(init, options)),
         norm("norm", last_columns),
-        head(init, "head", last_columns, options.outputs) {
+        head(init, "head", last_columns, options.outputs, options.head_gain) {
     if (!options.unit_gates) return;  // after all weights: structured and unstructured searches of one seed have the same ones
     for (auto& stage : stages) {
       for (auto& block : stage.blocks) block.add_units(init);

@@ -34,6 +34,7 @@ struct VitOptions {
   std::vector<Index> stem = {};  ///< channels of convolutions that make the tokens, as PatchEmbedding has them; empty: patches
   double attention_scale = 1;  ///< of attention's logits, beside 1 / sqrt(size of a head)
   double branch_gain = 1;      ///< of the last weights of each block's branches
+  double head_gain = 1;        ///< of the last layer's weights: 0.1 makes logits a tenth as large, as a softmax of temperature 10 does
   bool unit_gates = false;  ///< structured: a gate on each head and each hidden neuron of the blocks
 };
 inline VitOptions vit_tiny() { return {.columns = 192, .depth = 12, .heads = 3}; }
@@ -91,7 +92,7 @@ struct Vit {
         waves(positions()),
         layers(make_layers(init, how)),
         ln("encoder.ln", how.columns),
-        head(init, "heads.head", how.columns, how.outputs) {
+        head(init, "heads.head", how.columns, how.outputs, how.head_gain) {
     if (!how.unit_gates) return;  // after all weights: structured and unstructured searches of one seed have the same ones
     for (auto& layer : layers) layer.add_units(init);
   }
