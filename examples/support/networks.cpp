@@ -57,9 +57,6 @@ nn::Activation activation_of(const PropertyReader& properties) {
   return {properties.choice<nn::ActivationKind>("activation", nn::activation_names)};
 }
 
-/// Factor of the last layer's weights.
-double head_gain_of(const PropertyReader& properties) { return properties.has("head_gain") ? properties.number("head_gain") : 1.0; }
-
 template <template <class> class Source>
 Network make_lenet(const PropertyReader& properties, const nn::Init& init, bool unit_gates, bool input_gates) {
   const Image image = image_of(properties);
@@ -67,7 +64,7 @@ Network make_lenet(const PropertyReader& properties, const nn::Init& init, bool 
                                               .hidden = properties.counts("hidden"),
                                               .outputs = properties.count("classes"),
                                               .activation = activation_of(properties),
-                                              .head_gain = head_gain_of(properties),
+                                              .head_gain = properties.factor("head_gain"),
                                               .unit_gates = unit_gates,
                                               .input_gates = input_gates,
                                               .cost_in_weights = properties.has("cost")}));
@@ -105,18 +102,18 @@ void check_tables(const PropertyReader& properties, const models::SwinOptions& o
 /// Fills in the scales of a transformer's blocks.
 template <class Options>
 void scale_blocks(const PropertyReader& properties, Options& options) {
-  if (properties.has("attention_scale")) options.attention_scale = properties.number("attention_scale");
-  if (properties.has("branch_gain")) options.branch_gain = properties.number("branch_gain");
+  options.attention_scale = properties.factor("attention_scale");
+  options.branch_gain = properties.factor("branch_gain");
 }
 
 /// Fills in what the options of a network for images with channels have of: size, channels, classes, width, activation, stem, patch and so on.
 template <class Options>
 Options complete(const PropertyReader& properties, bool unit_gates, Options options) {
-  const double width = properties.has("width") ? properties.number("width") : 1.0;
+  const double width = properties.factor("width");
   options.channels = image_of(properties).channels;
   options.outputs = properties.count("classes");
   options.unit_gates = unit_gates;
-  options.head_gain = head_gain_of(properties);
+  options.head_gain = properties.factor("head_gain");
   if constexpr (requires { options.depths; }) {
     if (properties.has("depths")) options.depths = properties.counts("depths");
     if (options.depths.size() > 15) properties.refuse("depths", "at most 15 stages");
@@ -157,7 +154,7 @@ Network make(const PropertyReader& properties, const nn::Init& init) {
                                .columns = columns,
                                .depth = properties.count("depth"),
                                .heads = properties.count("heads"),
-                               .head_gain = head_gain_of(properties),
+                               .head_gain = properties.factor("head_gain"),
                                .unit_gates = unit_gates};
     scale_blocks(properties, options);
     return Network(models::Gpt<Source>(init, options));
@@ -217,6 +214,8 @@ double PropertyReader::number(const std::string& key) const {
   if (values.size() != 1) refuse(key, "a number");
   return values[0];
 }
+
+double PropertyReader::factor(const std::string& key) const { return has(key) ? number(key) : 1; }
 
 std::vector<Index> PropertyReader::counts(const std::string& key) const {
   std::vector<Index> values;

@@ -44,6 +44,7 @@ class PropertyReader {
   bool has(const std::string& key) const { return properties_.contains(key); }
   const std::string& text(const std::string& key) const;
   double number(const std::string& key) const;
+  double factor(const std::string& key) const;  ///< a number; 1 if it is not there
   std::vector<double> numbers(const std::string& key) const;
   std::vector<Index> counts(const std::string& key) const;  ///< whole numbers from 1 on
   Index count(const std::string& key) const;

@@ -1,8 +1,8 @@
 #include <doctest/doctest.h>
 
-#include <map>
 #include <string>
 
+#include "support/models.hpp"
 #include "support/tensors.hpp"
 #include "tombola/models/conv_n.hpp"
 #include "tombola/models/fast_resnet.hpp"
@@ -28,12 +28,7 @@ void check_head_gain(Options options, const Shape& x, const std::string& head) {
   Model<nn::Frozen, float> plain({.seed = 3}, options);
   options.head_gain = 0.25;
   Model<nn::Frozen, float> scaled({.seed = 3}, options);
-  std::map<std::string, float> scales;
-  nn::for_each_of<nn::FrozenTensor<float>>(plain, [&](auto& weight) { scales[weight.name()] = weight.origin()->scale; });
-  CHECK(scales.contains(head));
-  nn::for_each_of<nn::FrozenTensor<float>>(scaled, [&](auto& weight) {
-    CHECK(weight.origin()->scale == (weight.name() == head ? 0.25f : 1.0f) * scales.at(weight.name()));
-  });
+  CHECK(check_gain(plain, scaled, 0.25, {head}) == 1);
   const Var<float> logits_of_plain = plain(pass.input(input.view())), logits_of_scaled = scaled(pass.input(input.view()));
   const auto logits = logits_of_plain.value(), smaller = logits_of_scaled.value();
   bool differ = false;

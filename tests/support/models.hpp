@@ -4,7 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -31,6 +33,23 @@ std::vector<std::string> weight_names(Model& model) {
   std::vector<std::string> names;
   nn::for_each_of<nn::FrozenTensor<float>>(model, [&](auto& weight) { names.push_back(weight.name()); });
   return names;
+}
+
+/// Checks that `scaled` draws weights whose names end in one of `last` `gain` times as large as `plain`, and all others alike; how many those are.
+template <class Model>
+int check_gain(Model& plain, Model& scaled, double gain, const std::vector<std::string>& last) {
+  std::map<std::string, float> scales;
+  nn::for_each_of<nn::FrozenTensor<float>>(plain, [&](auto& weight) { scales[weight.name()] = weight.origin()->scale; });
+  int with_gain = 0;
+  nn::for_each_of<nn::FrozenTensor<float>>(scaled, [&](auto& weight) {
+    CAPTURE(weight.name());
+    const bool is_last = std::any_of(last.begin(), last.end(), [&](const std::string& end) { return weight.name().ends_with(end); });
+    const auto default_scale = static_cast<double>(scales.at(weight.name()));
+    CHECK(weight.origin()->scale == static_cast<float>(is_last ? gain * default_scale : default_scale));
+    with_gain += is_last;
+  });
+  CHECK(with_gain > 0);
+  return with_gain;
 }
 
 /// Cross-entropy of some steps of a search on random images that all have labels to learn.
