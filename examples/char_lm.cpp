@@ -1,5 +1,6 @@
 /// \file
 /// Finds a strong lottery ticket in a small causal transformer that tells the next character of a text: the weights stay as the seed drew them.
+#include "support/options.hpp"
 #include "support/search_program.hpp"
 #include "support/text_task.hpp"
 
@@ -12,6 +13,7 @@ int main(int argc, char** argv) {
   config.batch = 32;
   config.epochs = 10;
   config.checkpoint_every = 1;
+  config.use_falling_noise();
   CLI::App app(
       "Finds a strong lottery ticket in a small causal transformer on a text file: the weights stay as the seed drew them, only stochastic gates are "
       "learned. The last tenth of the text is for testing, the tenth before it for validation. Writes a ticket (seed and mask), summary.json with bits per "

@@ -1,6 +1,7 @@
 /// \file
 /// Finds a strong lottery ticket in a convolutional network or a transformer on CIFAR-10: the weights stay as the seed drew them, only gates are learned.
 #include "support/image_task.hpp"
+#include "support/options.hpp"
 #include "support/search_program.hpp"
 
 int main(int argc, char** argv) {
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
   config.flip = "alternating";
   config.checkpoint_every = 1;
   config.validate_every = 5;
+  config.use_falling_noise();
   CLI::App app(
       "Finds a strong lottery ticket in a convolutional network or a transformer on CIFAR-10: the weights stay as the seed drew them, only stochastic gates "
       "are learned. Writes a ticket (seed, mask and moments of normalisation), summary.json, history.csv and figures into --out.",

@@ -35,8 +35,7 @@ std::vector<Variation> activations(const Config& base) {
         const Config defaults;
         config.sigma_mode = defaults.sigma_mode;
         config.sigma_penalty = defaults.sigma_penalty;
-        config.sigma_end = defaults.sigma_end;
-        config.sigma = config.start = config.low = config.high = std::nullopt;
+        config.sigma = config.sigma_end = config.start = config.low = config.high = std::nullopt;
       }
       config.activation = activation;
       variations.push_back({tombola::concat("activation-", activation, "-", gates), tombola::concat(activation, ", ", gates), config});

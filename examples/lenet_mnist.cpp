@@ -1,6 +1,7 @@
 /// \file
 /// Finds a strong lottery ticket in LeNet-300-100 on MNIST: the weights stay as the seed drew them, only gates are learned.
 #include "support/image_task.hpp"
+#include "support/options.hpp"
 #include "support/search_program.hpp"
 
 namespace {

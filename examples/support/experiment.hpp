@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "support/image_task.hpp"
+#include "support/options.hpp"
 #include "support/search_program.hpp"
 
 namespace examples {

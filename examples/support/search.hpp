@@ -141,11 +141,12 @@ class Search {
   }
 
   /// What changes over the search, as a function of the step: the width of the noise, and the sharpness, whose inverse falls to its end.
-  void set_draw() noexcept {
-    const double sigma = optim::cosine_between(config_.sigma_or_default(), config_.sigma_end, progress());
+  void set_draw() {
+    const double sigma_end = config_.sigma_end_or_default();
+    const double sigma = optim::cosine_between(config_.sigma_or_default(), sigma_end, progress());
     const double width = optim::cosine_between(1, 1 / config_.sharpness_end, progress());
     for (auto* gate : gates_) {
-      if (config_.sigma_end > 0) gate->sigma = static_cast<float>(sigma);
+      if (sigma_end > 0) gate->sigma = static_cast<float>(sigma);
       gate->sharpness = static_cast<float>(1 / width);
     }
   }

@@ -54,6 +54,14 @@ with tempfile.TemporaryDirectory() as folder:
         failed = run(*command(Path(folder, "wrong-list"), data, "--model", *options), expect=None)
         assert failed.returncode != 0 and problem in failed.stderr, failed
 
+    # The noise falls unless its width is learned or the gates have another kind; the last layer's gain is the network's.
+    for options, sigma_end, head_gain in (([], 0.05, 0.1), (["--gates", "hard-concrete"], 0, 0.1), (["--sigma-mode", "layer"], 0, 0.1),
+                                          (["--sigma-end", 0], 0, 0.1), (["--model", "vit_tiny", "--depth", 1], 0.05, 1)):
+        out = Path(folder, "noise")
+        run(*command(out, data, "--width", 0.34, "--epochs", 1, *options))
+        config = summary(out)["config"]
+        assert (config["sigma_end"], config["head_gain"]) == (sigma_end, head_gain), (options, config)
+
     # Something is learned: class c lights up pixel c.
     learns = ["--model", "fast_resnet", "--width", 0.25, "--shift", 0, "--flip", "none"]
     learned = Path(folder, "learned")
