@@ -385,7 +385,7 @@ Var<float> restored_double(const Var<float>& x, int& times) {
     for (Index i = 0; i < x->size(); ++i) y->output()[i] = 2 * x->value[i];
   };
   compute(pass);
-  pass.restore_step(y, x, compute);
+  pass.restore_step(y, {x}, compute);
   pass.backward_step(y, [x = x.node(), y = y.node()](Pass<float>& pass) {
     const auto dx = pass.accumulate(*x);
     for (Index i = 0; i < x->size(); ++i) dx.into[i] = 2 * y->gradient[i] + (dx.beta == 0.0f ? 0.0f : dx.into[i]);

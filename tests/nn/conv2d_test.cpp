@@ -160,7 +160,7 @@ TEST_CASE("conv2d layer: running moments are part of the state") {
 TEST_CASE("conv2d layer: moments that were not finite are forgotten") {
   nn::BatchNorm<float> bn("bn", 1);
   bn.moments.mean[0] = bn.moments.variance[0] = std::numeric_limits<float>::infinity();
-  bn.moments.batches = 3;
+  bn.moments.rows = 3;
   nn::restart_moments(bn, [&] {
     Context context(1);
     Inference<float> pass(context, {.normalisation = Normalisation::collect});
@@ -170,20 +170,25 @@ TEST_CASE("conv2d layer: moments that were not finite are forgotten") {
   CHECK(bn.moments.variance[0] == 2);
 }
 
-TEST_CASE("conv2d layer: collecting moments gives the plain average over batches") {
+TEST_CASE("conv2d layer: collecting moments gives the average over batches by their rows") {
   nn::BatchNorm<float> bn("bn", 1);
   Context context(1);
-  const auto see = [&](float low, float high) {
+  const auto see = [&](const Tensor<float>& batch) {
     Inference<float> pass(context, {.normalisation = Normalisation::collect});
-    bn(pass.input(Tensor<float>({2, 1}, {low, high})));
+    bn(pass.input(batch));
   };
-  see(100, 200);
+  see(Tensor<float>({2, 1}, {100, 200}));
   nn::restart_moments(bn, [&] {
-    see(0, 2);
-    see(4, 6);
+    see(Tensor<float>({2, 1}, {0, 2}));
+    see(Tensor<float>({2, 1}, {4, 6}));
   });
   CHECK(bn.moments.mean[0] == doctest::Approx(3));
   CHECK(bn.moments.variance[0] == doctest::Approx(2));  // unbiased: 2 in both
+  nn::restart_moments(bn, [&] {
+    see(Tensor<float>({3, 1}, {0, 3, 6}));
+    see(Tensor<float>({1, 1}, {7}));  // a last batch that is not full counts as much as it has rows
+  });
+  CHECK(bn.moments.mean[0] == doctest::Approx(4));
 }
 
 TEST_CASE("conv2d layer: what does not fit") {

@@ -73,6 +73,18 @@ TEST_CASE("self_attention: the same as attention, gradients included") {
   CHECK(check_gradient(context, list(random_tensor<double>({2, 5, 12}, 9)), twice) < 1e-8);
 }
 
+TEST_CASE("self_attention: a bias alone learns") {
+  const Tensor<double> qkv = random_tensor<double>({2, 4, 12}, 7), bias = random_tensor<double>({2, 4, 4}, 8);
+  const auto f = [](auto in) { return self_attention(in[0], AttentionOptions{.heads = 2}, in[1]); };
+  const auto inputs = list(Tensor<double>::copy_of(qkv), Tensor<double>::copy_of(bias));
+  CHECK(same_bits(run_op(f, inputs, 1, 2).gradients[1], run_op(f, inputs).gradients[1]));
+  Context context(1);
+  Tape<double> tape(context);
+  const Var<double> x = tape.input(qkv), learned = tape.variable(bias);
+  tape.backward(self_attention(x, {.heads = 2}, learned), random_tensor<double>({2, 4, 4}, 9));
+  CHECK(same_bits(tape.gradient(x), Tensor<double>(qkv.shape())));  // nobody asked for it
+}
+
 TEST_CASE("attention: masks") {
   constexpr double inf = std::numeric_limits<double>::infinity();
   const Tensor<double> mask({2, 2, 3}, {0, -inf, 0.5, -inf, -inf, -inf, -inf, 0, 0, 0, 0, -inf});

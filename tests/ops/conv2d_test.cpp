@@ -1,5 +1,6 @@
 #include "tombola/ops/conv2d.hpp"
 
+#include "support/convolution.hpp"
 #include "support/op.hpp"
 
 using namespace tombola;
@@ -18,6 +19,7 @@ const Case cases[] = {
     {{3, 3, 2, 5}, {7, 1, 1, 5}, {}},                                                     // a plain product
     {{3, 5, 5, 5}, {2, 1, 1, 5}, {.stride = {2, 2}}},
     {{1, 1, 1, 1}, {1, 1, 1, 1}, {}},
+    {{2, 5, 4, 3}, {6, 3, 3, 1}, {.padding = {1, 1}, .groups = 3}},  // two outputs of each channel
 };
 const Case large = {{16, 8, 8, 32}, {33, 3, 3, 32}, {.padding = {1, 1}}};  // by Winograd's algorithm
 
@@ -34,6 +36,41 @@ TEST_CASE("conv2d: values and gradients by hand") {
   CHECK(same_bits<float>(y.value(), Tensor<float>({1, 1, 2, 1}, {5421, 6532})));
   CHECK(same_bits(tape.gradient(vx), Tensor<float>({1, 2, 3, 1}, {1, 12, 20, 100, 1200, 2000})));
   CHECK(same_bits(tape.gradient(vw), Tensor<float>({1, 2, 2, 1}, {5, 8, 14, 17})));
+}
+
+TEST_CASE("conv2d: values and gradients by the definition, whatever kernel computes them") {
+  std::vector<Case> all(std::begin(cases), std::end(cases));
+  all.push_back(large);
+  all.push_back({{130, 1, 3, 37}, {19, 1, 1, 37}, {}});
+  for (const Case& each : all) {
+    const auto& [x, w, o] = each;
+    test::ConvShape s{.batch = x[0], .height = x[1], .width = x[2], .in = x[3], .out = w[0], .kernel_y = w[1], .kernel_x = w[2]};
+    s.stride_y = o.stride[0], s.stride_x = o.stride[1], s.padding_y = o.padding[0], s.padding_x = o.padding[1];
+    s.dilation_y = o.dilation[0], s.dilation_x = o.dilation[1], s.groups = o.groups;
+    CAPTURE(test::text(s));
+    test::ConvArrays<float> a(s);
+    convolve_directly(s, a);
+    Context context(1);
+    Tape<float> tape(context);
+    const auto tensor = [](const Shape& shape, const std::vector<float>& values) {
+      Tensor<float> made(shape);
+      std::copy(values.begin(), values.end(), made.data());
+      return made;
+    };
+    const Var<float> vx = tape.variable(tensor(x, a.x)), vw = tape.variable(tensor(w, a.w)), y = conv2d(vx, vw, o);
+    const Tensor<float> got = Tensor<float>::copy_of(y.value());
+    tape.backward(y, tensor(y.shape(), a.dy));
+    // Sums of multiples of 1/64 are exact, but for Winograd's algorithm, whose error is some 1e-6 of sums of up to 1,024 terms.
+    const float tolerance = each.x == large.x ? 1e-3f : 0;
+    const auto check = [&](const Tensor<float>& values, const std::vector<float>& expected) {
+      float worst = 0;
+      for (Index i = 0; i < values.size(); ++i) worst = std::max(worst, std::abs(values[i] - expected[static_cast<std::size_t>(i)]));
+      CHECK(worst <= tolerance);
+    };
+    check(got, a.y);
+    check(tape.gradient(vx), a.dx);
+    check(tape.gradient(vw), a.dw);
+  }
 }
 
 TEST_CASE("conv2d: gradients against differences") {
@@ -86,9 +123,9 @@ TEST_CASE("conv2d: what does not fit") {
     refuses({2, 5, 5, w[3]}, w, {}, message.c_str());
   }
   refuses({2, 5, 5, 3}, {4, 3, 3, 3}, {.stride = {0, 1}},
-          "conv2d: expected strides, dilations and groups of at least 1 and padding of at least 0");
+          "conv2d: expected strides, dilations and groups of at least 1 and padding of at least 0, got 0 1, 1 1, 1 and 0 0");
   refuses({2, 5, 5, 3}, {4, 3, 3, 3}, {.padding = {0, -1}},
-          "conv2d: expected strides, dilations and groups of at least 1 and padding of at least 0");
+          "conv2d: expected strides, dilations and groups of at least 1 and padding of at least 0, got 1 1, 1 1, 1 and 0 -1");
   CHECK_THROWS_WITH_AS(conv2d(zeros(tape, {1, 3, 3, 1}), zeros(other, {1, 1, 1, 1})), "conv2d: expected values of one pass, got values of two",
                        std::invalid_argument);
 }

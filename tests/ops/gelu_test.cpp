@@ -9,6 +9,14 @@ namespace {
 constexpr auto op = [](const auto& x) { return gelu(x); };
 double distribution(double x) { return std::erfc(-x / std::sqrt(2.0)) / 2; }
 double density(double x) { return std::exp(-x * x / 2) / std::sqrt(8 * std::atan(1.0)); }
+
+constexpr auto tanh_op = [](const auto& x) { return gelu_tanh(x); };
+const double root = std::sqrt(2 / std::acos(-1.0));
+double inner(double x) { return root * (x + 0.044715 * x * x * x); }
+double tanh_slope(double x) {
+  const double t = std::tanh(inner(x));
+  return (1 + t) / 2 + x / 2 * (1 - t * t) * root * (1 + 3 * 0.044715 * x * x);
+}
 }  // namespace
 
 TEST_CASE("gelu: an elementwise op") {
@@ -25,9 +33,42 @@ TEST_CASE("gelu: values by hand") {
   CHECK(std::abs(got.y[1] + 0.158655253931457) < 1e-14);
 }
 
+TEST_CASE("gelu_tanh: an elementwise op") {
+  test_support::check_unary(
+      tanh_op, [](double x) { return x * (1 + std::tanh(inner(x))) / 2; }, tanh_slope, true);
+}
+
+TEST_CASE("gelu_tanh: values by hand, near gelu, and far out") {
+  test_support::check_point(tanh_op, 0.0, 0.0, 0.5);
+  // (1 + tanh(.7978845608 1.044715)) / 2 = .841191990608
+  const auto got = test_support::run_unary(tanh_op, Tensor<double>({2}, {1, -1}), Tensor<double>({2}, {1, 1}), 1);
+  CHECK(std::abs(got.y[0] - 0.841191990608) < 1e-11);
+  CHECK(std::abs(got.y[1] + 0.158808009392) < 1e-11);
+
+  const Tensor<double> x = test_support::random_tensor<double>({1000}, 1, -8, 8), ones = Tensor<double>::filled({1000}, 1);
+  const auto exact = test_support::run_unary(op, x, ones, 1), near = test_support::run_unary(tanh_op, x, ones, 1);
+  const double away = test_support::largest_error(near.y, exact.y);
+  CHECK(away < 5e-4);
+  CHECK(away > 1e-4);
+
+  // Where 1 + tanh(u) keeps no digits, and where x^2 and u are too large for a float.
+  const Tensor<float> far({8}, {-5, -10, -30, -1e20f, -3e38f, 10, 30, 3e38f}), dy = Tensor<float>::filled({8}, 1);
+  const auto edge = test_support::run_unary(tanh_op, far, dy, 1);
+  CHECK(std::abs(edge.y[0] / (-5 / (1 + std::exp(-2 * inner(-5)))) - 1) < 1e-5);  // u = 8.4 has an error of half a unit in the last place
+  for (Index i = 1; i < 5; ++i) {
+    CHECK(std::abs(edge.y[i]) <= 1e-36f);
+    CHECK(std::abs(edge.dx[i]) <= 1e-34f);
+  }
+  for (Index i = 5; i < 8; ++i) {
+    CHECK(edge.y[i] == far[i]);
+    CHECK(edge.dx[i] == 1);
+  }
+}
+
 TEST_CASE("gelu: its values are computed again for backward") {
   using namespace test_support;
   check_restores([](auto in) { return gelu(in[0]); }, list(random_tensor<float>({5, 33}, 1)));
+  check_restores([](auto in) { return gelu_tanh(in[0]); }, list(random_tensor<float>({5, 33}, 1)));
   // Behind an op that does the same, its input would not be there in time: then it is kept.
   const auto twice = [](bool keeps) {
     Context context(1);

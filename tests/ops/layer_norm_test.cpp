@@ -3,6 +3,7 @@
 #include "support/op.hpp"
 #include "tombola/nn/layer_norm.hpp"
 #include "tombola/ops/arithmetic.hpp"
+#include "tombola/ops/gelu.hpp"
 
 using namespace tombola;
 using namespace test_support;
@@ -57,6 +58,26 @@ TEST_CASE("layer_norm: inputs apart, gradients that add up, threads, float again
 TEST_CASE("layer_norm: its values are computed again for backward") {
   check_restores(with_weight, inputs<float>({5, 33}));
   check_restores(without_weight, list(random_tensor<float>({5, 33}, 1)));
+}
+
+TEST_CASE("layer_norm: a weight and a bias that are computed again themselves") {
+  for (const bool weight_too : {true, false}) {
+    const auto gradients = [weight_too](bool keeps) {
+      Context context(1);
+      Tape<float> tape(context);
+      const auto all = inputs<float>({5, 7});
+      const Var<float> x = tape.variable(all[0]), w = tape.variable(all[1]), b = tape.variable(all[2]);
+      Var<float> weight = weight_too ? gelu(w) : w, bias = gelu(b), y = layer_norm(x, weight, bias);
+      std::vector<Var<float>> kept;
+      if (keeps) kept = {weight, bias, y};
+      weight = bias = {};
+      y = y * y;
+      tape.backward(y, random_tensor<float>({5, 7}, 4));
+      return list(tape.gradient(x), tape.gradient(w), tape.gradient(b));
+    };
+    const auto kept = gradients(true), dropped = gradients(false);
+    for (std::size_t i = 0; i < kept.size(); ++i) CHECK(same_bits(kept[i], dropped[i]));
+  }
 }
 
 TEST_CASE("layer_norm: rows far from zero") {

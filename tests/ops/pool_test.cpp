@@ -62,6 +62,14 @@ TEST_CASE("pooling: values by the definition") {
       CHECK(static_cast<double>(mean.value()[i]) ==
             doctest::Approx(sum / static_cast<double>(o.window[0] * o.window[1])).epsilon(1e-6));
     }
+    const Var<float> whole = global_average_pool(pass.input(x.view()));
+    CHECK(whole.shape() == Shape{shape[0], shape[3]});
+    for (Index i = 0; i < whole.shape().size(); ++i) {
+      const Index n = i / shape[3], c = i % shape[3], pixels = shape[1] * shape[2];
+      double sum = 0;
+      for (Index p = 0; p < pixels; ++p) sum += static_cast<double>(x[(n * pixels + p) * shape[3] + c]);
+      CHECK(static_cast<double>(whole.value()[i]) == doctest::Approx(sum / static_cast<double>(pixels)).epsilon(1e-6));
+    }
   }
 }
 
@@ -119,6 +127,8 @@ TEST_CASE("pooling: what does not fit") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(average_pool2d(zeros({2, 1, 4, 3})),
                        "average_pool2d: expected images at least as large as the window, got [2, 1, 4, 3]", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(max_pool2d(zeros({1, 0, 4, 1}), {.padding = {1, 0}}),
+                       "max_pool2d: expected images at least as large as the window, got [1, 0, 4, 1]", std::invalid_argument);
   CHECK_THROWS_WITH_AS(max_pool2d(zeros({2, 4, 4, 3}), {.padding = {2, 0}}),
                        "max_pool2d: expected a window and a stride of at least 1 and padding of at most half the window, got 2, 2 and 2",
                        std::invalid_argument);

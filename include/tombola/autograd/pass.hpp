@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <initializer_list>
 #include <new>
 #include <optional>
 #include <type_traits>
@@ -21,7 +22,7 @@ template <class T>
 class Pass;
 
 /// Which mean and variance normalisation layers use. Those of the `batch` enter the running ones with a momentum; `running`: what
-/// was seen before; `collect`: those of the batch, of which the running ones become the plain average.
+/// was seen before; `collect`: those of the batch, of which the running ones become the average, by the batches' rows.
 enum class Normalisation : std::uint8_t { batch, running, collect };
 
 /// How a pass reads gates and normalises, and which noise it draws. Nothing of this is kept inside layers.
@@ -169,14 +170,15 @@ class Pass {
     if (!y.needs_gradient()) return;
     record(*y.node(), keep(step), run<Step>, false);
   }
-  /// Says how to compute the values of `y` again from those of `x`, cheaply: they are dropped with the last Var that refers to them, and come
-  /// back before the backward step of their last reader. `step(pass)` writes all of `y.node()->output()`, the same bits as before. Nothing is
-  /// kept if the values of x may be dropped themselves: they would not be back in time.
+  /// Says how to compute the values of `y` again from those of `from`, cheaply: they are dropped with the last Var that refers to them, and come
+  /// back before the backward step of their last reader. `step(pass)` writes all of `y.node()->output()`, the same bits as before. `from` is all
+  /// that it reads; empty Vars do not count. They are not dropped if values of `from` may be dropped themselves: these would not be back in time.
   template <class Step>
-  void restore_step(const Var<T>& y, const Var<T>& x, const Step& step) {
+  void restore_step(const Var<T>& y, std::initializer_list<Var<T>> from, const Step& step) {
     static_assert(std::is_trivially_destructible_v<Step>,
                   "a restoring step captures nodes, numbers and views of memory outside of the pass by value: it is never destroyed");
-    if (!y.needs_gradient() || x.node()->restore != nullptr) return;
+    const auto may_go = [](const Var<T>& x) { return x && x.node()->restore != nullptr; };
+    if (!y.needs_gradient() || std::any_of(from.begin(), from.end(), may_go)) return;
     y.node()->restore = keep(step);
     y.node()->run_restore = run<Step>;
   }

@@ -40,13 +40,13 @@ struct BatchNorm {
 };
 
 /// Calls `collect()`, which runs the model over images with `Normalisation::collect`, after forgetting what the running moments hold: they
-/// become the plain averages over these batches.
+/// become the averages over these batches, by their rows.
 template <class T = float, class Model, class Collect>
 void restart_moments(Model& model, const Collect& collect) {
   for_each_of<RunningMoments<T>>(model, [](RunningMoments<T>& moments) {
     std::fill_n(moments.mean.data(), moments.mean.size(), T(0));  // 0 times what is not finite would stay
     std::fill_n(moments.variance.data(), moments.variance.size(), T(0));
-    moments.batches = 0;
+    moments.rows = 0;
   });
   collect();
 }

@@ -13,8 +13,8 @@ namespace tombola::inline TOMBOLA_ISA {
 template <class T>
 struct RunningMoments {
   std::string name;
-  Tensor<T> mean, variance;   ///< [channels]; 0 and 1 at first
-  std::uint64_t batches = 0;  ///< how many batches `Normalisation::collect` has averaged
+  Tensor<T> mean, variance;  ///< [channels]; 0 and 1 at first
+  Index rows = 0;            ///< how many values of each channel `Normalisation::collect` has averaged over
 
   RunningMoments(std::string its_name, Index channels)
       : name(std::move(its_name)),
@@ -45,7 +45,7 @@ void update_moments(RunningMoments<T>& running, View<const T> mean, View<const T
 
 /// y[r, c] = (x[r, c] - mean[c]) / sqrt(variance[c] + epsilon) weight[c] + bias[c] + residual[r, c], then max(0, y) if `relu`.
 /// x [..., channels]; weight, bias [channels], or neither; a residual of the shape of x, or none. By the pass's `normalisation`, mean and variance are those of the batch, which
-/// then enter the running moments (`batch` with the momentum, `collect` as an equal average over batches), or the running ones.
+/// then enter the running moments (`batch` with the momentum, `collect` as an average over batches by their rows), or the running ones.
 /// Gradients are 0 where the ReLU is closed, with the convention that it is at y = 0. Borrows the moments as long as the pass.
 /// Throws `std::invalid_argument` if shapes do not fit, for a batch without rows, or for values of two passes.
 /// Source: Ioffe, Szegedy, "Batch normalization", ICML 2015.
@@ -78,9 +78,9 @@ Var<T> batch_norm(const Var<T>& x, RunningMoments<T>& running, const BatchNormOp
   } else {
     kernels::column_moments(pass.threads(), pass.context().workspace(), rows, channels, x.value().data(), m, v);
     const bool collects = normalisation == Normalisation::collect;
-    if (collects) ++running.batches;
+    if (collects) running.rows += rows;
     detail::update_moments(running, mean.value(), inverse.value(), rows,
-                           collects ? 1.0 / static_cast<double>(running.batches) : options.momentum);
+                           collects ? static_cast<double>(rows) / static_cast<double>(running.rows) : options.momentum);
   }
   for (Index c = 0; c < channels; ++c) {
     v[c] = static_cast<T>(1 / std::sqrt(static_cast<double>(v[c]) + options.epsilon));
@@ -92,7 +92,7 @@ Var<T> batch_norm(const Var<T>& x, RunningMoments<T>& running, const BatchNormOp
   kernels::scale_and_shift(pass.threads(), rows, channels, x.value().data(), scale.value().data(), shift.value().data(),
                            residual ? residual.value().data() : nullptr, options.relu, y.node()->output());
   if (!residual) {
-    pass.restore_step(y, x, [x = x.node(), y = y.node(), scale = scale.node(), shift = shift.node(), relu = options.relu](Pass<T>& pass) {
+    pass.restore_step(y, {x}, [x = x.node(), y = y.node(), scale = scale.node(), shift = shift.node(), relu = options.relu](Pass<T>& pass) {
       const Index channels = scale->size();
       kernels::scale_and_shift(pass.threads(), x->size() / channels, channels, x->value.data(), scale->value.data(), shift->value.data(),
                                static_cast<const T*>(nullptr), relu, y->output());

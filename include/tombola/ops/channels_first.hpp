@@ -1,5 +1,5 @@
 /// \file
-/// From images of pixels to images of planes, as other programs lay them out.
+/// From images of pixels to images of planes, as other programs lay them out, and back.
 #pragma once
 
 #include "tombola/autograd/pass.hpp"
@@ -22,6 +22,19 @@ void exchange_axes(const Threads& threads, Index count, Index pixels, Index chan
   });
 }
 
+/// y [shape]: exchange_axes of x's images of pixels x channels. dx likewise.
+template <class T>
+Var<T> exchange_axes(const Var<T>& x, const Shape& shape, Index pixels, Index channels) {
+  Pass<T>& pass = x.pass();
+  Var<T> y = pass.result(shape, x.needs_gradient());
+  exchange_axes(pass.threads(), shape[0], pixels, channels, x.value().data(), T(0), y.node()->output());
+  pass.backward_step(y, [=, x = x.node(), y = y.node()](Pass<T>& pass) {
+    const auto dx = pass.accumulate(*x);
+    exchange_axes(pass.threads(), x->shape()[0], channels, pixels, y->gradient.data(), dx.beta, dx.into.data());
+  });
+  return y;
+}
+
 }  // namespace detail
 
 /// y[n, c, i, j] = x[n, i, j, c].  x [batch, height, width, channels]. dx likewise.
@@ -30,15 +43,16 @@ template <class T>
 Var<T> channels_first(const Var<T>& x) {
   const Shape& s = x.shape();
   require(s.rank() == 4, "channels_first: expected x [batch, height, width, channels], got ", s);
-  Pass<T>& pass = x.pass();
-  Var<T> y = pass.result({s[0], s[3], s[1], s[2]}, x.needs_gradient());
-  detail::exchange_axes(pass.threads(), s[0], s[1] * s[2], s[3], x.value().data(), T(0), y.node()->output());
-  pass.backward_step(y, [x = x.node(), y = y.node()](Pass<T>& pass) {
-    const Shape& s = x->shape();
-    const auto dx = pass.accumulate(*x);
-    detail::exchange_axes(pass.threads(), s[0], s[3], s[1] * s[2], y->gradient.data(), dx.beta, dx.into.data());
-  });
-  return y;
+  return detail::exchange_axes(x, {s[0], s[3], s[1], s[2]}, s[1] * s[2], s[3]);
+}
+
+/// y[n, i, j, c] = x[n, c, i, j].  x [batch, channels, height, width]. dx likewise.
+/// Throws `std::invalid_argument` for another rank.
+template <class T>
+Var<T> channels_last(const Var<T>& x) {
+  const Shape& s = x.shape();
+  require(s.rank() == 4, "channels_last: expected x [batch, channels, height, width], got ", s);
+  return detail::exchange_axes(x, {s[0], s[2], s[3], s[1]}, s[1], s[2] * s[3]);
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA

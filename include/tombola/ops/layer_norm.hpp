@@ -29,7 +29,7 @@ Var<T> layer_norm(const Var<T>& x, const Var<T>& weight = {}, const Var<T>& bias
   const Var<T> mean = pass.result({rows}, false), inverse = pass.result({rows}, false);
   kernels::layer_norm(pass.threads(), rows, columns, x.value().data(), weight ? weight.value().data() : nullptr,
                       bias ? bias.value().data() : nullptr, epsilon, mean.node()->output(), inverse.node()->output(), y.node()->output());
-  pass.restore_step(y, x, [x = x.node(), y = y.node(), mean = mean.node(), inverse = inverse.node(), weight = weight.node(),
+  pass.restore_step(y, {x, weight, bias}, [x = x.node(), y = y.node(), mean = mean.node(), inverse = inverse.node(), weight = weight.node(),
                            bias = bias.node()](Pass<T>& pass) {
     kernels::normalise_rows(pass.threads(), mean->size(), x->shape().last(), x->value.data(),
                             weight == nullptr ? nullptr : weight->value.data(), bias == nullptr ? nullptr : bias->value.data(),

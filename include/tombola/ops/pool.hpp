@@ -27,7 +27,7 @@ inline kernels::ConvShape pool_shape(const char* name, const Shape& x, const Poo
   }
   require(x.rank() == 4, name, ": expected x [batch, height, width, channels], got ", x);
   const kernels::ConvShape s{x[0], x[1], x[2], x[3], x[3], o.window[0], o.window[1], o.stride[0], o.stride[1], o.padding[0], o.padding[1]};
-  require(s.out_height() >= 1 && s.out_width() >= 1, name, ": expected images at least as large as the window, got ", x);
+  require(s.height >= 1 && s.width >= 1 && s.out_height() >= 1 && s.out_width() >= 1, name, ": expected images at least as large as the window, got ", x);
   return s;
 }
 

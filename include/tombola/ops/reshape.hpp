@@ -7,7 +7,7 @@
 
 namespace tombola::inline TOMBOLA_ISA {
 
-/// y = x under another shape with as many elements, without a copy.  dx += dy. Throws `std::invalid_argument` if the number of
+/// y = x under another shape with as many elements; a copy where no tape holds x.  dx += dy. Throws `std::invalid_argument` if the number of
 /// elements differs.
 template <class T>
 Var<T> reshape(const Var<T>& x, const Shape& shape) {
