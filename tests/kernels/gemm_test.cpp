@@ -154,8 +154,21 @@ TEST_CASE("gemm: the plans of this test are the intended ones") {
   const auto rows_of = [](Index rows, Index columns) { return Matrix<const float>{nullptr, rows, columns, columns, 1}; };
   CHECK_FALSE(kernels::reads_a_directly<kernels::GemmTile<float, simd::Native>>(rows_of(520, 1100).transposed(), 8));
   for (const bool direct_b : {false, true}) CHECK_FALSE(plan_gemm<float, simd::Native>(1100, 8, 520, false, direct_b).share_a());
-  CHECK(kernels::reads_b_directly(rows_of(520, 1100), 8));
-  CHECK(kernels::reads_b_directly(rows_of(2200, 250), 300));
+  using Tile = kernels::GemmTile<float, simd::Native>;
+  CHECK(kernels::reads_b_directly<Tile>(rows_of(520, 1100), 8));
+  CHECK(kernels::reads_b_directly<Tile>(rows_of(2200, 272), 200));
+}
+
+TEST_CASE("gemm: which lines stay in the first-level cache") {
+  using kernels::stays_in_cache;
+  CHECK(stays_in_cache(512, 17 * 64));  // an odd number of lines apart: all 64 places are used
+  CHECK_FALSE(stays_in_cache(513, 17 * 64));
+  CHECK(stays_in_cache(128, 12 * 64));  // every fourth place
+  CHECK_FALSE(stays_in_cache(129, 12 * 64));
+  CHECK(stays_in_cache(8, 4096));
+  CHECK_FALSE(stays_in_cache(9, 4096));
+  CHECK(stays_in_cache(256, 1000));  // two lines each
+  CHECK_FALSE(stays_in_cache(257, 1000));
 }
 
 TEST_CASE("gemm: by hand") {
@@ -169,7 +182,7 @@ TEST_CASE("gemm: by hand") {
 TEST_CASE("gemm: the same bits for any number of threads, packed or not") {
   constexpr Index shapes[][3] = {{128, 300, 784}, {300, 784, 128}, {29, 27, 4000},
                                  {1800, 64, 64},  {900, 800, 800}, {40, 2000, 300},
-                                 {300, 250, 2200}, {1100, 8, 520}};  // the last: B, and A, is asked for ahead of time
+                                 {200, 272, 2200}, {1100, 8, 520}};  // the last: B, and A, is asked for ahead of time
   Workspace scratch;
   for (const auto& shape : shapes) {
     const Index m = shape[0], n = shape[1], k = shape[2];

@@ -2,7 +2,9 @@
 /// What a product accepts as an operand and as an epilogue, and when an operand is worth packing.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
+#include <numeric>
 
 #include "tombola/kernels/matrix.hpp"
 
@@ -36,18 +38,28 @@ bool reads_a_directly([[maybe_unused]] const A& a, [[maybe_unused]] Index n) noe
   if constexpr (is_matrix<A>) {
     constexpr Index size = sizeof(*a.data);
     if (a.lines_are_rows()) return n <= 768 && a.row_stride * size % 4096 != 0;
-    const bool fits = a.columns <= 512 || a.rows < Tile::high || n <= 192;
+    const bool fits = a.columns <= 512 || a.rows <= (Tile::many_registers ? Tile::high - 1 : 128) || n <= 192;
     return Tile::rows * size >= 56 || (a.column_stride * size <= 2048 && a.column_stride * size % 1024 != 0 && fits);
   } else {
     return false;
   }
 }
 
-/// Packing B pays where it has to be transposed, or where many tiles reread it.
-template <class B>
+/// Whether a cache line of each of `rows` rows, `apart` bytes from one to the next, stays in a first-level cache of 64 x 8 lines.
+constexpr bool stays_in_cache(Index rows, Index apart) noexcept {
+  constexpr Index line = 64, places = 64, ways = 8;
+  if (apart % line != 0) return 2 * rows <= places * ways;  // pieces of two lines
+  return rows <= places / std::gcd(apart / line, places) * ways;
+}
+
+/// Packing B pays where it has to be transposed, or where many tiles reread it; where registers are few, so that a tile needs a line of B as soon
+/// as in every sixth cycle, also where some do that find it in the second-level cache.
+template <class Tile, class B>
 bool reads_b_directly([[maybe_unused]] const B& b, [[maybe_unused]] Index m) noexcept {
   if constexpr (is_matrix<B>) {
-    return b.lines_are_rows() && m <= 768;
+    const Index visit = std::min(b.rows, m >= Tile::high ? Tile::deep : Tile::depth);
+    const bool stays = Tile::many_registers || stays_in_cache(visit, b.row_stride * static_cast<Index>(sizeof(*b.data)));
+    return b.lines_are_rows() && m <= (stays ? 768 : 64);
   } else {
     return false;
   }

@@ -24,7 +24,7 @@ class GemmProduct {
         m_(c.rows),
         n_(c.columns),
         k_(a.columns),
-        plan_(plan_gemm<T, Arch>(m_, n_, k_, reads_a_directly<Tile>(a, n_), reads_b_directly(b, m_))) {}
+        plan_(plan_gemm<T, Arch>(m_, n_, k_, reads_a_directly<Tile>(a, n_), reads_b_directly<Tile>(b, m_))) {}
 
   /// Elements of scratch memory.
   std::size_t scratch(const Threads& threads) const noexcept {
