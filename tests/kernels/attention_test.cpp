@@ -186,6 +186,13 @@ TEST_CASE_TEMPLATE_DEFINE("attention: every length and head size", Kind, every_l
   using Arch = typename Kind::Arch;
   for (Index length = 1; length <= 257; length += length < 70 ? 3 : 17) check<T, Arch>({1, 1, length, length, 24});
   for (Index size = 8; size <= 128; size += 8) check<T, Arch>({1, 1, 21, 21, size, true, 1, 1});
+  for (const Index length : {17, 65, 197, 257}) {
+    for (const Index size : {8, 64, 128}) {
+      check<T, Arch>({1, 1, length, length, size});
+      check<T, Arch>({2, 1, length, length, size, true, 1, 2});
+    }
+  }
+  check<T, Arch>({1, 1, 1024, 1024, 64});
 }
 TEST_CASE_TEMPLATE_APPLY(every_length, test::FloatOnEach);
 

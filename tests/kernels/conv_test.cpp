@@ -59,8 +59,8 @@ std::vector<ConvShape> small_shapes() {
         for (const Index dilation : {1, 2}) {
           for (const Index groups : {1, 2, 6}) {
             for (const Index height : {4, 7, 13}) {
-              ConvShape s{.batch = height == 4 ? 9 : 2, .height = height, .width = height + (kernel == 2 ? 3 : 0), .in = 6};
-              s.out = groups == 6 ? 6 : 10;
+              ConvShape s{.batch = height == 4 ? 9 : height == 7 ? 2 : 1, .height = height, .width = height + (kernel == 2 ? 3 : 0), .in = 6};
+              s.out = groups < 6 ? 10 : height == 4 ? 12 : 6;  // with a group for each channel: two outputs of it, or depthwise
               s.kernel_y = kernel;
               s.kernel_x = kernel == 5 ? 3 : kernel;
               s.stride_y = stride;
@@ -96,6 +96,8 @@ const ConvShape large_shapes[] = {
     {.batch = 13, .height = 5, .width = 7, .in = 9, .out = 17, .kernel_y = 5, .kernel_x = 5, .stride_y = 2, .stride_x = 3, .padding_y = 2, .padding_x = 2},
     {.batch = 130, .height = 4, .width = 3, .in = 6, .out = 100, .kernel_y = 3, .kernel_x = 2, .padding_y = 2, .padding_x = 1, .dilation_y = 2},
     {.batch = 17, .height = 16, .width = 16, .in = 12, .out = 20, .kernel_y = 3, .kernel_x = 3, .padding_y = 1, .padding_x = 1},
+    // the weights' gradient tap by tap, of images so large that they would be cut into lines otherwise
+    {.batch = 2, .height = 8, .width = 8, .in = 1024, .out = 8, .kernel_y = 5, .kernel_x = 5, .padding_y = 2, .padding_x = 2},
     {.batch = 0, .height = 5, .width = 5, .in = 3, .out = 4, .kernel_y = 3, .kernel_x = 3},
     {.batch = 1, .height = 1, .width = 1, .in = 1, .out = 1},
     // padding wider than the image, dilation larger than it

@@ -1,5 +1,5 @@
 /// \file
-/// Scaled dot-product attention, forwards and backwards: block by block, so that no matrix of queries x keys exists as a whole.
+/// Scaled dot-product attention, forwards: block by block, so that no matrix of queries x keys exists as a whole.
 /// Source: Dao et al., "FlashAttention", NeurIPS 2022; Milakov, Gimelshein, arXiv 1805.02867 (the running softmax).
 #pragma once
 

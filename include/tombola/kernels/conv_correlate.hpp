@@ -154,8 +154,7 @@ Index packed_taps(const Correlation& c) noexcept {
   return divide_up(c.columns, GemmTile<T, Arch>::columns) * GemmTile<T, Arch>::columns * c.terms();
 }
 
-/// Calls `block(number, worker)`-sized pieces of the correlation: see `Correlation`. y is written, or added to if `add`.
-/// `padded`: `BlockSize::scratch` elements for each thread.
+/// A correlation, in chunks of a block of images by a few panels of columns: see `Correlation`.
 template <class T, class Arch>
 class Correlate {
   using Tile = GemmTile<T, Arch>;

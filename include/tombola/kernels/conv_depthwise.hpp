@@ -13,11 +13,6 @@ constexpr bool is_depthwise(const ConvShape& s) noexcept { return s.groups == s.
 
 namespace detail {
 
-/// The tap that connects an output with an input along one axis.
-constexpr Index input_of(Index output, Index tap, Index stride, Index padding, Index dilation) noexcept {
-  return output * stride + tap * dilation - padding;
-}
-
 /// to[c] = sum of a[c] b[c] over the pairs that `each` calls its argument with, or added to what is there if `add`.
 template <class T, class Arch, class Each>
 void sum_of_products(Index channels, T* to, bool add, const Each& each) noexcept {
@@ -49,15 +44,7 @@ void depthwise_conv(const Threads& threads, Workspace& scratch, const ConvShape&
     const Index n = line / out_y, i = line % out_y;
     for (Index j = 0; j < out_x; ++j) {
       detail::sum_of_products<T, Arch>(s.in, y + (line * out_x + j) * s.in, add, [&](const auto& product) {
-        for (Index p = 0; p < s.kernel_y; ++p) {
-          const Index row = detail::input_of(i, p, s.stride_y, s.padding_y, s.dilation_y);
-          if (row < 0 || row >= s.height) continue;
-          for (Index q = 0; q < s.kernel_x; ++q) {
-            const Index column = detail::input_of(j, q, s.stride_x, s.padding_x, s.dilation_x);
-            if (column < 0 || column >= s.width) continue;
-            product(x + ((n * s.height + row) * s.width + column) * s.in, taps + (p * s.kernel_x + q) * s.in);
-          }
-        }
+        detail::for_each_tap(s, i, j, [&](Index tap, Index pixel) { product(x + (n * s.height * s.width + pixel) * s.in, taps + tap * s.in); });
       });
     }
   });

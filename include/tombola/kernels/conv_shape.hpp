@@ -27,6 +27,7 @@ struct ConvShape {
   constexpr bool is_product() const noexcept {
     return kernel_y == 1 && kernel_x == 1 && stride_y == 1 && stride_x == 1 && padding_y == 0 && padding_x == 0 && groups == 1;
   }
+  friend constexpr bool operator==(const ConvShape&, const ConvShape&) = default;
 
  private:
   static constexpr Index extent(Index size, Index kernel, Index stride, Index padding, Index dilation) noexcept {
@@ -34,5 +35,27 @@ struct ConvShape {
     return room < 0 ? 0 : room / stride + 1;
   }
 };
+
+namespace detail {
+
+/// The input that an output sees with a tap, along one axis; outside of the image it is padding.
+constexpr Index input_of(Index output, Index tap, Index stride, Index padding, Index dilation) noexcept {
+  return output * stride + tap * dilation - padding;
+}
+
+/// Calls f(tap, pixel) for the taps of output (i, j) that lie inside the image, in order.
+template <class F>
+void for_each_tap(const ConvShape& s, Index i, Index j, const F& f) noexcept {
+  for (Index p = 0; p < s.kernel_y; ++p) {
+    const Index row = input_of(i, p, s.stride_y, s.padding_y, s.dilation_y);
+    if (row < 0 || row >= s.height) continue;
+    for (Index q = 0; q < s.kernel_x; ++q) {
+      const Index column = input_of(j, q, s.stride_x, s.padding_x, s.dilation_x);
+      if (column >= 0 && column < s.width) f(p * s.kernel_x + q, row * s.width + column);
+    }
+  }
+}
+
+}  // namespace detail
 
 }  // namespace tombola::inline TOMBOLA_ISA::kernels

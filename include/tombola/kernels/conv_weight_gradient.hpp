@@ -26,7 +26,7 @@ class CorrelateGradient {
         copies_(!tap_by_tap_ && !(c.inside() && reads_in_place(c))),
         tiles_(divide_up(c.columns, Tile::rows)) {
     constexpr Index most = Index{1} << 21;  // elements of all slices
-    slices_ = std::clamp<Index>(most / weights(), 1, std::clamp<Index>(size_.count(c), 1, 16));
+    slices_ = std::clamp<Index>(most / weights(), 1, std::clamp<Index>(blocks(), 1, 16));
     while (slices_ * tile_blocks_ < 16 && tiles_ / tile_blocks_ >= 8) tile_blocks_ *= 2;
   }
 
@@ -36,10 +36,9 @@ class CorrelateGradient {
   /// dw, written or added to.
   void run(const Threads& threads, const T* x, const T* dy, T* dw, bool add, T* scratch) const noexcept {
     T* padded = scratch + round_up(sums(), 16);
-    const Index blocks = size_.count(c_);
     parallel_for(threads, slices_ * tile_blocks_, [&](Index chunk, int worker) {
       const Index slice = chunk / tile_blocks_;
-      const Range tiles = EvenParts(tiles_, tile_blocks_)[chunk % tile_blocks_], part = EvenParts(blocks, slices_)[slice];
+      const Range tiles = EvenParts(tiles_, tile_blocks_)[chunk % tile_blocks_], part = EvenParts(blocks(), slices_)[slice];
       T* to = slices_ == 1 ? dw : scratch + slice * weights();
       const TapPlaces places = slices_ == 1 ? places_ : TapPlaces{c_.terms(), c_.taps_x * c_.depth};
       for (Index number = part.first; number < part.last; ++number) {
@@ -102,6 +101,8 @@ class CorrelateGradient {
       }
     }
   }
+  /// What is worked on at once: images, or lines of some.
+  Index blocks() const noexcept { return tap_by_tap_ ? divide_up(c_.images, size_.images) : size_.count(c_); }
   Index weights() const noexcept { return c_.columns * c_.terms(); }
   Index sums() const noexcept { return slices_ > 1 ? slices_ * weights() : 0; }
   Index padded() const noexcept { return copies_ ? size_.template scratch<T, Arch>(c_) : 0; }

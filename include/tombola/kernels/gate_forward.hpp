@@ -74,7 +74,7 @@ template <class Gate, class T, class Arch>
 void sample_tail(const Gate& gate, const GateInput<T>& in, const float* noise, Index at, const GateOutput<T>& out,
                  simd::Batch<T, Arch>& sum) noexcept {
   const auto count = static_cast<std::size_t>(in.count - at);
-  // A parameter of -1e9 closes the padded gates for good, so that they add nothing to the sum and open no bit.
+  // A parameter of -1e9 closes the padded gates for good, so that they add nothing to the sum.
   T theta[noise_group], weight[noise_group] = {}, sigma[noise_group], product[noise_group], z[noise_group],
                         slope[noise_group];
   std::fill_n(theta, noise_group, T(-1e9));
@@ -87,7 +87,7 @@ void sample_tail(const Gate& gate, const GateInput<T>& in, const float* noise, I
   sample_group<Gate, T, Arch>(gate, padded, noise, 0, {product, z, &open, slope, nullptr}, sum);
   if (out.product != nullptr) std::copy_n(product, count, out.product + at);
   if (out.gate != nullptr) std::copy_n(z, count, out.gate + at);
-  if (out.open != nullptr) out.open[at / noise_group] = open;
+  if (out.open != nullptr) out.open[at / noise_group] = open & ((std::uint64_t{1} << count) - 1);
   if (!Gate::unit_slope && out.slope != nullptr) std::copy_n(slope, count, out.slope + at);
 }
 

@@ -11,19 +11,6 @@ namespace tombola::inline TOMBOLA_ISA::kernels {
 
 namespace detail {
 
-/// Calls f(tap, pixel) for the taps of output (i, j) that lie inside the image, in order.
-template <class F>
-void for_each_tap(const ConvShape& s, Index i, Index j, const F& f) noexcept {
-  for (Index p = 0; p < s.kernel_y; ++p) {
-    const Index row = i * s.stride_y + p * s.dilation_y - s.padding_y;
-    if (row < 0 || row >= s.height) continue;
-    for (Index q = 0; q < s.kernel_x; ++q) {
-      const Index column = j * s.stride_x + q * s.dilation_x - s.padding_x;
-      if (column >= 0 && column < s.width) f(p * s.kernel_x + q, row * s.width + column);
-    }
-  }
-}
-
 /// The largest of the window's elements and the first tap that holds it; a NaN is larger than any number.
 template <class T, class Arch, class Read>
 void window_maximum(const ConvShape& s, Index i, Index j, const T* image, const Read& read, simd::Batch<T, Arch>& best,
