@@ -22,5 +22,8 @@ int main(int argc, char** argv) {
   examples::add_options(app, config);
   examples::add_image_options(app, config);
   CLI11_PARSE(app, argc, argv);
-  return examples::with_clear_errors("cifar10", [&config] { return examples::run_searches<examples::ImageTask>(config); });
+  return examples::with_clear_errors("cifar10", [&] {
+    examples::check_image_options(app, config);
+    return examples::run_searches<examples::ImageTask>(config);
+  });
 }

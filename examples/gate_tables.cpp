@@ -45,6 +45,7 @@ std::vector<Variation> activations(const Config& base) {
 }
 
 bool run(const Config& config) {
+  if (config.target_sparsity > 0) throw std::runtime_error("--target-sparsity: expected none, since the rows of these tables differ in lambda");
   const examples::ImageTask task(config);
   examples::remove_result(config.out + "/tables.md");
   const auto first = examples::run_experiment(config.out, penalties(config), task);

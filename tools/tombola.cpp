@@ -139,7 +139,7 @@ int main(int argc, char** argv) {
     examples::check_standard_output();
     return 0;
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "tombola: %s: not enough memory for its network\n", file.c_str());
+    std::fprintf(stderr, "tombola: %s: not enough memory for this ticket\n", file.c_str());
     return 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "tombola: %s\n", error.what());

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -69,7 +70,7 @@ struct Config {
   tombola::GateKind gate_kind() const { return tombola::parse_name<tombola::GateKind>("--gates", tombola::gate_kind_names, gates); }
   bool has_fixed_noise() const { return gate_kind() == tombola::GateKind::gaussian && sigma_mode == "fixed"; }
   double sigma_or_default() const { return sigma.value_or(usual_sigma); }
-  double sigma_end_or_default() const { return sigma_end.value_or(has_fixed_noise() ? usual_sigma_end : 0); }
+  double sigma_end_or_default() const { return sigma_end.value_or(has_fixed_noise() ? std::min(usual_sigma_end, sigma_or_default()) : 0); }
   double head_gain_or_default() const { return head_gain.value_or(network == "lenet" || is_transformer() ? 1 : 0.1); }
   double start_or_default() const { return start.value_or(gate_kind() == tombola::GateKind::gaussian ? 0.5 : 0.0); }
   tombola::gates::Bounds range() const {
@@ -99,6 +100,15 @@ struct Config {
     }
     if (sigma_mode != "fixed" && gate_kind() != tombola::GateKind::gaussian) {
       throw std::runtime_error("--sigma-mode: expected fixed, or --gates gaussian, whose noise is learned, got " + sigma_mode + " and " + gates);
+    }
+    if (sigma_penalty && sigma_mode == "fixed") {
+      throw std::runtime_error("--sigma-penalty: expected a --sigma-mode in which sigma is learned, got fixed");
+    }
+    if (!bounds && (low || high)) {
+      throw std::runtime_error("--no-bounds: expected no --low and no --high beside it");
+    }
+    if (target_sparsity > 0 && penalty != "sparse") {
+      throw std::runtime_error("--target-sparsity: expected --penalty sparse, of which a larger lambda closes more gates, got " + penalty);
     }
     if (sigma_end_or_default() > 0 && !has_fixed_noise()) {
       throw std::runtime_error(tombola::concat("--sigma-end: expected --gates gaussian with --sigma-mode fixed, got ", gates, " and ", sigma_mode));

@@ -385,6 +385,13 @@ nn::NamedWeights effective_weights(Context& context, Network& network, Rescale r
     layout.to_numbers(product.data(), numbered.data());
     named.emplace(connection.name, std::move(numbered));
   }
+  nn::for_each_of<nn::FrozenTensor<float>>(network, [&](auto& weight) {  // what no connection names: positions, tokens, biases of positions
+    if (named.contains(weight.name())) return;
+    const WeightLayout layout(weight.shape());
+    Tensor<float> numbered(layout.torchvision());
+    layout.to_numbers(weight.value().data(), numbered.data());
+    named.emplace(weight.name(), std::move(numbered));
+  });
   nn::for_each_of<RunningMoments<float>>(network, [&](RunningMoments<float>& moments) {
     named.emplace(moments.name + ".running_mean", Tensor<float>::copy_of(moments.mean));
     named.emplace(moments.name + ".running_var", Tensor<float>::copy_of(moments.variance));

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/config.hpp"
@@ -240,6 +241,23 @@ inline void add_image_options(CLI::App& app, Config& c) {
       ->group("Network");
   app.add_option("--position", c.position, "what a vit's tokens get added: waves, or what the seed drew")->check(one_of(position_names))->group("Network");
   add_activation(app, c)->description("between the layers of conv2 to conv8 and shallow_cnn; other networks have ReLU, transformers GELU");
+}
+
+/// Throws `std::runtime_error` for an option on the command line that the network does not have.
+inline void check_image_options(const CLI::App& app, const Config& c) {
+  for (const auto& [option, has] : {std::pair{"--stem", c.has_stem()},
+                                    {"--activation", c.has_activation()},
+                                    {"--patch", c.is_transformer()},
+                                    {"--conv-stem", c.is_transformer()},
+                                    {"--attention-scale", c.is_transformer()},
+                                    {"--branch-gain", c.is_transformer()},
+                                    {"--depth", c.is_vit()},
+                                    {"--pooling", c.is_vit()},
+                                    {"--position", c.is_vit()},
+                                    {"--depths", c.is_swin()},
+                                    {"--window", c.is_swin()}}) {
+    if (app.count(option) > 0 && !has) throw std::runtime_error(tombola::concat(option, ": expected a network that has such a thing, got ", c.network));
+  }
 }
 
 /// Declares what searches in transformers on text have besides.

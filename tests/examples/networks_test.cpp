@@ -94,6 +94,10 @@ TEST_CASE("networks: effective weights in a dense network compute what the maske
   check_file({{"network", "conv2"}, {"image", "4,4,3"}, {"classes", "4"}, {"width", "0.0625"}, {"activation", "relu"}}, {3, 4, 4, 3});
   check_file({{"network", "vit_tiny"}, {"image", "8,8,3"}, {"classes", "4"}, {"patch", "4"}, {"depth", "2"}, {"pooling", "mean"}, {"position", "sine"}},
              {3, 8, 8, 3});
+  // What is frozen in every mode: positions, the class token, biases of positions within windows.
+  check_file({{"network", "vit_tiny"}, {"image", "8,8,3"}, {"classes", "4"}, {"patch", "4"}, {"depth", "1"}, {"pooling", "class_token"}, {"position", "random"}},
+             {3, 8, 8, 3});
+  check_file({{"network", "swin"}, {"image", "8,8,3"}, {"classes", "4"}, {"patch", "2"}, {"window", "2"}, {"depths", "2,1"}}, {3, 8, 8, 3});
   Network masked = masked_network(with(small_fast, "structure", "units"), Weights::trained);
   const nn::NamedWeights effective = effective_weights(context, masked, Rescale::layer);
   CHECK(effective.at("conv1.weight").shape() == Shape{4, 3, 3, 3});      // torchvision's

@@ -2,6 +2,9 @@
 
 import json
 import os
+import random
+import shutil
+import signal
 import struct
 import subprocess
 from pathlib import Path
@@ -44,6 +47,32 @@ def results(out):
     """The bytes that must not depend on threads, interruptions or the hour."""
     names = ["ticket.tombola", "checkpoint.bin", "history.csv"]
     return {name: Path(out, name).read_bytes() for name in names}
+
+
+def check_kills(command, out, undisturbed, seconds, seed):
+    """Kills a search in `out`, resumed each time, within its first `seconds` at random moments: $TOMBOLA_KILLS times (default 4) while it runs.
+    Whenever it has ended, its results must be those of the undisturbed search, and it begins anew."""
+    moments, kills = random.Random(seed), int(os.environ.get("TOMBOLA_KILLS", "4"))
+
+    def compare():
+        assert results(out) == results(undisturbed), f"kill -9 and --resume changed the result, {kills} kills before the last"
+
+    while kills > 0:
+        process = subprocess.Popen([str(part) for part in (*command, "--resume")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        try:
+            process.wait(moments.uniform(0, seconds))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        status = process.wait()
+        if status == 0:
+            compare()
+            shutil.rmtree(out)
+        else:
+            assert status == -signal.SIGKILL, status
+            kills -= 1
+    run(*command, "--resume")
+    compare()
 
 
 def idx(values, *shape):

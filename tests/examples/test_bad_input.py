@@ -5,9 +5,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from program import idx, lenet_mnist, run, search, skip_unless_built, subset, tombola, write_data
+from program import build, idx, lenet_mnist, run, search, skip_unless_built, subset, tombola, write_data
 
-skip_unless_built(lenet_mnist, tombola)
+gate_tables = build / "examples/gate_tables"
+skip_unless_built(lenet_mnist, gate_tables, tombola)
 
 
 def refused(result, *parts):
@@ -35,6 +36,11 @@ with tempfile.TemporaryDirectory() as name:
     refused(search(out, "--gates", "hard-concrete", "--sigma-end", 0.2, expect=None), "--sigma-end")
     refused(search(out, "--sigma-mode", "layer", "--sigma-end", 0.2, expect=None), "--sigma-end")
     refused(search(out, "--gates", "hard-concrete", "--sigma-mode", "layer", expect=None), "--sigma-mode")
+    refused(search(out, "--sigma-penalty", expect=None), "--sigma-penalty")
+    refused(search(out, "--no-bounds", "--low", 0, expect=None), "--no-bounds")
+    for penalty in ("none", "undecided", "variance", "entropy"):
+        refused(search(out, "--penalty", penalty, "--target-sparsity", 0.9, expect=None), "--target-sparsity: expected --penalty sparse")
+    refused(run(gate_tables, "--data", subset, "--out", out, "--target-sparsity", 0.9, expect=None), "--target-sparsity")
     refused(search(out, "--mode", "frozen-trained", expect=None), "--weights")
     refused(search(out, "--mode", "joint", "--weights", folder / "none.bin", expect=None), "--weights: expected --mode frozen-trained")
     refused(search(out, "--mode", "frozen-trained", "--weights", folder / "none.bin", expect=None), "none.bin")

@@ -2,18 +2,15 @@
 
 import json
 import os
-import random
-import signal
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from program import build, results, run, skip_unless_built, summary, tombola, write_data
+from program import build, check_kills, results, run, skip_unless_built, summary, tombola, write_data
 
 cifar10 = build / "examples/cifar10"
 skip_unless_built(cifar10, tombola)
-kills = int(os.environ.get("TOMBOLA_KILLS", "4"))
 
 
 def command(out, data, *options):
@@ -25,11 +22,14 @@ def command(out, data, *options):
 
 with tempfile.TemporaryDirectory() as folder:
     data = write_data(Path(folder, "data"), train=400, test=60, side=8)
+    larger = write_data(Path(folder, "larger"), train=80, test=40, side=16)
     models = [["--model", "fast_resnet", "--width", 0.125, "--head-gain", 0.1], ["--model", "shallow_cnn", "--width", 0.25, "--activation", "elu"],
               ["--model", "conv2", "--width", 0.125], ["--model", "conv6", "--width", 0.125, "--rescale", "neuron"],
               ["--model", "resnet18", "--width", 0.125, "--stem", "imagenet"], ["--model", "resnet50", "--width", 0.0625, "--stem", "pooled"],
+              ["--model", "conv8", "--width", 0.0625], ["--model", "wide_resnet50_2", "--width", 0.0625, "--stem", "pooled"],
               ["--model", "fast_resnet", "--width", 0.125, "--structure", "units"], ["--model", "conv4", "--width", 0.125, "--structure", "units"],
               ["--model", "resnet34", "--width", 0.0625, "--structure", "units"],
+              ["--model", "vit_small", "--width", 0.17, "--depth", 1, "--warmup", 0.4, "--clip", 1], ["--model", "vit_base", "--width", 0.084, "--depth", 1],
               ["--model", "vit_tiny", "--width", 0.34, "--depth", 2, "--head-gain", 2], ["--model", "vit_tiny", "--depth", 1, "--structure", "units"],
               ["--model", "vit_tiny", "--width", 0.34, "--depth", 1, "--patch", 2, "--pooling", "class_token", "--position", "random"],
               ["--model", "vit_tiny", "--width", 0.34, "--depth", 1, "--conv-stem", "8,12,10", "--attention-scale", 0.1, "--branch-gain", 0.4],
@@ -37,16 +37,21 @@ with tempfile.TemporaryDirectory() as folder:
               ["--model", "swin", "--width", 0.34, "--window", 2, "--depths", "2,1", "--conv-stem", 8, "--attention-scale", 0.1, "--branch-gain", 0.4],
               ["--model", "swin_tiny", "--width", 0.34, "--window", 3, "--structure", "units"]]
     for number, options in enumerate(models):
-        out = Path(folder, f"model-{number}")
-        run(*command(out, data, *options))
+        out, images = Path(folder, f"model-{number}"), larger if options[1] == "conv8" else data
+        run(*command(out, images, *options))
         s = summary(out)
         assert s["strong_ticket"] is True and s["images_per_second"] > 0, s
         assert 0 < s["gates"]["effective_kept"] <= s["gates"]["kept"] < s["gates"]["total"], s["gates"]
-        assert "intact" in run(tombola, "verify", out / "ticket.tombola").stdout
-        again = json.loads(run(tombola, "eval", out / "ticket.tombola", "--data", data).stdout)
+        ticket = out / "ticket.tombola"
+        assert "intact" in run(tombola, "verify", ticket).stdout
+        inspected = json.loads(run(tombola, "inspect", "--json", ticket).stdout)
+        gated = {layer["name"] for layer in s["layers"]}  # others, like positions, have no gates
+        kept = sum(part["kept"] for part in (*inspected["layers"], *inspected.get("units", [])) if part["name"] in gated)
+        assert (kept, s["ticket"]["bytes"]) == (s["gates"]["kept"], ticket.stat().st_size), (options, inspected, s["ticket"])
+        again = json.loads(run(tombola, "eval", ticket, "--data", images).stdout)
         assert again["accuracy"] == s["accuracy"]["test"]["binary"], (options, again, s["accuracy"])
         history = Path(out, "history.csv").read_text().splitlines()
-        assert len(history) == 4 and [line.split(",")[7] == "" for line in history[1:]] == [True, False, False], history
+        assert (out / "layers.svg").exists() and len(history) == 4 and [line.split(",")[7] == "" for line in history[1:]] == [True, False, False], history
 
     for options, problem in ((["vit_tiny", "--conv-stem", 8], "halves images to patches of 4"),
                              (["vit_tiny", "--conv-stem", "8,8", "--conv-stem", 8], "--conv-stem: expected to be given once, got 2 times"),
@@ -56,7 +61,7 @@ with tempfile.TemporaryDirectory() as folder:
 
     # The noise falls unless its width is learned or the gates have another kind; the last layer's gain is the network's.
     for options, sigma_end, head_gain in (([], 0.05, 0.1), (["--gates", "hard-concrete"], 0, 0.1), (["--sigma-mode", "layer"], 0, 0.1),
-                                          (["--sigma-end", 0], 0, 0.1), (["--model", "vit_tiny", "--depth", 1], 0.05, 1)):
+                                          (["--sigma-end", 0], 0, 0.1), (["--sigma", 0.03], 0.03, 0.1), (["--model", "vit_tiny", "--depth", 1], 0.05, 1)):
         out = Path(folder, "noise")
         run(*command(out, data, "--width", 0.34, "--epochs", 1, *options))
         config = summary(out)["config"]
@@ -83,6 +88,14 @@ with tempfile.TemporaryDirectory() as folder:
             more = ["--weights", dense / "weights.bin"] if mode == "frozen-trained" else []
             run(*command(out, data, *learns[:4], "--mode", mode, "--structure", structure, *more))
             assert summary(out)["strong_ticket"] is False and (out / "weights.bin").exists()
+    # Frozen in every mode are a transformer's positions: they are in the file too.
+    for transformer in (["swin", "--window", 2], ["vit_tiny", "--depth", 1, "--pooling", "class_token", "--position", "random"]):
+        trained, out = Path(folder, f"trained-{transformer[0]}"), Path(folder, f"frozen-{transformer[0]}")
+        shape = ["--model", *transformer, "--width", 0.34]
+        run(*command(trained, data, *shape, "--mode", "dense", "--epochs", 1))
+        run(*command(out, data, *shape, "--mode", "frozen-trained", "--weights", trained / "weights.bin", "--epochs", 1, "--rate", 0, "--start", 1,
+                     "--rescale", "none", "--seed", 2))
+        assert summary(out)["accuracy"]["test"]["binary"] == summary(trained)["accuracy"]["test"]["binary"], transformer
     # Gates on channels that a skip connection reads stand beside the weights: such a file is not plain weights.
     refused = run(*command(Path(folder, "refused"), data, *learns[:4], "--mode", "frozen-trained", "--weights",
                            Path(folder, "joint-units/weights.bin")), expect=1).stderr
@@ -98,21 +111,16 @@ with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, f"threads-{threads}")
         run(*command(out, data, *options, "--threads", threads))
         assert results(out) == results(undisturbed), f"{threads} threads changed the result"
-    moments, killed = random.Random(2), Path(folder, "killed")
-    for _ in range(kills):
-        process = subprocess.Popen(command(killed, data, *options, "--resume"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
-        time.sleep(moments.uniform(0, whole))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    killed = Path(folder, "killed")
+    check_kills(command(killed, data, *options), killed, undisturbed, whole, seed=2)
     # SIGTERM, in the middle of an epoch, leaves a checkpoint too.
-    process = subprocess.Popen(command(killed, data, *options, "--resume"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    stopped = Path(folder, "stopped")
+    process = subprocess.Popen(command(stopped, data, *options), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(whole / 2)
     process.terminate()
     assert process.wait() in (0, 130)
-    run(*command(killed, data, *options, "--resume"))
-    assert results(killed) == results(undisturbed), "kill -9, SIGTERM and --resume changed the result"
+    run(*command(stopped, data, *options, "--resume"))
+    assert results(stopped) == results(undisturbed), "SIGTERM and --resume changed the result"
 
     # Bad input.
     for wrong, part in ((["--model", "resnet99"], "--model"), (["--model", "conv6", "--width", 0.001], "--width"), (["--flip", "often"], "--flip"),
@@ -120,6 +128,11 @@ with tempfile.TemporaryDirectory() as folder:
                         (["--stem", "none"], "--stem"), (["--moments", 0], "--moments"), (["--validate-every", 0], "--validate-every")):
         result = run(*command(Path(folder, "bad"), data, *wrong), expect=None)
         assert result.returncode > 0 and part in result.stderr + result.stdout, (wrong, result)
+    for network, option, value in (("fast_resnet", "--stem", "cifar"), ("resnet18", "--activation", "elu"), ("conv2", "--patch", 4), ("resnet18", "--conv-stem", 8),
+                                   ("conv6", "--attention-scale", 0.1), ("conv6", "--branch-gain", 0.1), ("swin", "--depth", 2), ("swin", "--pooling", "mean"),
+                                   ("swin", "--position", "sine"), ("vit_tiny", "--depths", "2,2"), ("vit_tiny", "--window", 2)):
+        refused = run(*command(Path(folder, "bad"), data, "--model", network, option, value), expect=1).stderr
+        assert refused == f"cifar10: {option}: expected a network that has such a thing, got {network}\n", refused
     result = run(*command(Path(folder, "bad"), Path(folder, "nowhere")), expect=1)
     assert "nowhere" in result.stderr and len(result.stderr.splitlines()) == 1, result
     environment = {**os.environ, "TOMBOLA_DATA": str(folder), "XDG_CACHE_HOME": str(folder)}

@@ -1,23 +1,24 @@
 """A search that is killed, or interrupted, and resumed ends in the same bytes as one that was left alone."""
 
 import os
-import random
 import signal
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from program import lenet_mnist, results, run, search, skip_unless_built, subset
+from program import check_kills, lenet_mnist, results, run, search, skip_unless_built, subset
 
 skip_unless_built(lenet_mnist)
-kills = int(os.environ.get("TOMBOLA_KILLS", "6"))
 options = ["--epochs", "12", "--checkpoint-every", "1", "--target-sparsity", "0.9"]
 
 
+def command(out, options):
+    return [lenet_mnist, "--data", subset, "--hidden", "40,20", "--validation", "500", "--quiet", *options, "--out", out]
+
+
 def start(out, options=options):
-    command = [lenet_mnist, "--data", subset, "--hidden", "40,20", "--validation", "500", "--quiet", *options, "--resume", "--out", out]
-    return subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen([str(part) for part in (*command(out, options), "--resume")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 with tempfile.TemporaryDirectory() as folder:
@@ -26,16 +27,8 @@ with tempfile.TemporaryDirectory() as folder:
     search(undisturbed, *options)
     whole = time.monotonic() - began
 
-    # The moments are random, the seed is fixed; a kill that comes after the end changes nothing.
-    moments = random.Random(1)
     killed = Path(folder, "killed")
-    for _ in range(kills):
-        process = start(killed)
-        time.sleep(moments.uniform(0, whole))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    search(killed, *options, "--resume")
-    assert results(killed) == results(undisturbed), "kill -9 and --resume changed the result"
+    check_kills(command(killed, options), killed, undisturbed, whole, seed=1)
 
     # ctrl-C saves a checkpoint in the middle of an epoch.
     interrupted = Path(folder, "interrupted")
