@@ -4,6 +4,7 @@
 #include "support/models.hpp"
 #include "support/tensors.hpp"
 #include "tombola/autograd/check_gradient.hpp"
+#include "tombola/gates/gradient.hpp"
 #include "tombola/models/swin.hpp"
 #include "tombola/models/vit.hpp"
 #include "tombola/ops/cross_entropy.hpp"
@@ -141,6 +142,59 @@ TEST_CASE("transformers: gradients of whole networks of two blocks against diffe
   with_stem.branch_gain = 0.5;
   models::Vit<nn::Trained, double> stem(nn::Init{.seed = 2}, with_stem);
   check(stem, 8);
+}
+
+TEST_CASE("transformers: gradients of the gates of whole networks of two blocks against differences") {
+  Context context(1);
+  const auto check = [&](auto& model, Index size) {
+    const Tensor<std::int32_t> labels({2}, {3, 1});
+    const auto x = random_tensor<double>({2, size, size, 3}, 1);
+    const PassOptions options{.gates = Reading::sampled, .seed = 6};
+    Tape<double> tape(context, options);
+    tape.backward(cross_entropy(model(tape.input(x.view())), labels.view()));
+    double worst = 0;
+    int compared = 0;
+    for (auto* gate : nn::gates<double>(model)) {
+      const Tensor<double> slopes = gates::gradient(context, *gate), drawn = unclamped_gates(*gate, options);
+      gate->clear_gradient();
+      for (Index i = 0; i < gate->size(); i += 1 + gate->size() / 9) {
+        if (std::min(std::abs(drawn[i]), std::abs(drawn[i] - 1)) < 1e-3) continue;  // a step may cross the kink of the clamp
+        const double step = 1e-5, at = gate->theta[i];
+        const auto value = [&](double moved) {
+          gate->theta[i] = moved;
+          Inference<double> pass(context, options);
+          const double result = cross_entropy(model(pass.input(x.view())), labels.view()).item();
+          gate->theta[i] = at;
+          return result;
+        };
+        const double slope = (value(at + step) - value(at - step)) / (2 * step);
+        worst = std::max(worst, std::abs(slope - slopes[i]) / std::max(1.0, std::abs(slope)));
+        compared += slope != 0;
+      }
+    }
+    CHECK(worst < 1e-8);
+    CHECK(compared > 10);
+  };
+  for (const bool unit_gates : {false, true}) {
+    CAPTURE(unit_gates);
+    const nn::Init init{.seed = 2, .rescale = unit_gates ? Rescale::none : Rescale::layer};
+    auto vit_options = small_vit();
+    vit_options.unit_gates = unit_gates;
+    vit_options.pooling = models::Pooling::class_token;
+    auto swin_options = small_swin();
+    swin_options.unit_gates = unit_gates;
+    if (unit_gates) {
+      models::Vit<nn::Frozen, double> vit(init, vit_options);
+      check(vit, 8);
+      models::Swin<nn::Frozen, double> swin(init, swin_options);
+      check(swin, 12);
+    } else {
+      models::Vit<nn::Gated, double> vit(init, vit_options);
+      check(vit, 8);
+      models::Swin<nn::Gated, double> swin(init, swin_options);
+      check(swin, 12);
+    }
+  }
 }
 
 TEST_CASE("transformers: the loss of a search falls, and a ticket gives the same network again") {
