@@ -4,6 +4,7 @@
 /// of those of the direct algorithm: above 1 where Winograd's needs fewer.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,7 +28,7 @@ enum class Direction { forward, input_gradient, weight_gradient };
 constexpr const char* directions[] = {"forward", "input_gradient", "weight_gradient"};
 
 struct Layer {
-  const char* name;
+  std::string name;
   ConvShape shape;
 };
 
@@ -36,34 +37,51 @@ constexpr ConvShape square(Index size, Index in, Index out, Index kernel, Index 
   return {128, size, size, in, out, kernel, kernel, stride, stride, padding, padding};
 }
 
-const Layer layers[] = {
-    // Conv-2, 4, 6
-    {"conv6.1", square(32, 3, 64, 3)},
-    {"conv6.2", square(32, 64, 64, 3)},
-    {"conv6.3", square(16, 64, 128, 3)},
-    {"conv6.4", square(16, 128, 128, 3)},
-    {"conv6.5", square(8, 128, 256, 3)},
-    {"conv6.6", square(8, 256, 256, 3)},
-    // ResNet-50, stem for CIFAR (32, 16, 8, 4 pixels)
-    {"resnet50.1.reduce", square(32, 256, 64, 1)},
-    {"resnet50.1.expand", square(32, 64, 256, 1)},
-    {"resnet50.2.stride", square(32, 128, 128, 3, 2)},
-    {"resnet50.2.skip", square(32, 256, 512, 1, 2)},
-    {"resnet50.3.middle", square(8, 256, 256, 3)},
-    {"resnet50.3.stride", square(16, 256, 256, 3, 2)},
-    {"resnet50.4.stride", square(8, 512, 512, 3, 2)},
-    {"resnet50.4.middle", square(4, 512, 512, 3)},
-    {"resnet50.4.expand", square(4, 512, 2048, 1)},
-    // the same, stem for ImageNet (8, 4, 2, 1 pixels)
-    {"resnet50.imagenet.stem", square(32, 3, 64, 7, 2)},
-    {"resnet50.imagenet.1", square(8, 64, 64, 3)},
-    {"resnet50.imagenet.2", square(4, 128, 128, 3)},
-    {"resnet50.imagenet.3", square(2, 256, 256, 3)},
-    {"resnet50.imagenet.4", square(1, 512, 512, 3)},
-    // Wide-ResNet-50-2
-    {"wide_resnet50.1", square(32, 128, 128, 3)},
-    {"wide_resnet50.3", square(8, 512, 512, 3)},
+/// The layers of networks, each shape once, under the name of the first that has it.
+class Layers {
+ public:
+  void add(const std::string& name, const ConvShape& shape) {
+    const bool is_there = std::any_of(layers_.begin(), layers_.end(), [&](const Layer& layer) { return layer.shape == shape; });
+    if (!is_there) layers_.push_back({name, shape});
+  }
+
+  /// The four stages of ResNet-50, from images of `size` pixels on; `width` channels in the first one's 3 x 3 convolutions.
+  void add_bottlenecks(const std::string& network, Index size, Index width) {
+    for (Index stage = 0, in = 64; stage < 4; ++stage) {
+      const Index inner = width << stage, out = Index{256} << stage, stride = stage == 0 ? 1 : 2;
+      const auto add_one = [&](const char* name, const ConvShape& shape) { add(concat(network, '.', stage + 1, '.', name), shape); };
+      add_one("first", square(size, in, inner, 1));
+      if (stride > 1) add_one("stride", square(size, inner, inner, 3, stride));
+      add_one("skip", square(size, in, out, 1, stride));
+      size = (size + stride - 1) / stride;
+      add_one("expand", square(size, inner, out, 1));
+      add_one("reduce", square(size, out, inner, 1));
+      add_one("middle", square(size, inner, inner, 3));
+      in = out;
+    }
+  }
+
+  const std::vector<Layer>& all() const { return layers_; }
+
+ private:
+  std::vector<Layer> layers_;
 };
+
+/// Conv-2, 4 and 6; ResNet-50 with the stems for CIFAR (32 pixels) and ImageNet (8 pixels); Wide-ResNet-50-2 with the former.
+Layers network_layers() {
+  Layers layers;
+  layers.add("conv6.1", square(32, 3, 64, 3));
+  layers.add("conv6.2", square(32, 64, 64, 3));
+  layers.add("conv6.3", square(16, 64, 128, 3));
+  layers.add("conv6.4", square(16, 128, 128, 3));
+  layers.add("conv6.5", square(8, 128, 256, 3));
+  layers.add("conv6.6", square(8, 256, 256, 3));
+  layers.add_bottlenecks("resnet50", 32, 64);
+  layers.add("resnet50.imagenet.stem", square(32, 3, 64, 7, 2));
+  layers.add_bottlenecks("resnet50.imagenet", 8, 64);
+  layers.add_bottlenecks("wide_resnet50", 32, 128);
+  return layers;
+}
 
 /// One convolution's arrays.
 struct Arrays {
@@ -131,7 +149,7 @@ Run onednn_conv(const ConvShape& s, Direction direction, const Threads& threads)
 #endif
 
 void add(const char* library, Run (*prepare)(const ConvShape&, Direction, const Threads&)) {
-  for (const Layer& layer : layers) {
+  for (const Layer& layer : network_layers().all()) {
     for (const Direction direction : {Direction::forward, Direction::input_gradient, Direction::weight_gradient}) {
       if (layer.shape.in == 3 && direction == Direction::input_gradient) continue;  // images need none
       const ConvShape& s = layer.shape;

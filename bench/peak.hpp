@@ -42,7 +42,7 @@ template <class T>
 /// Operations a second (a multiply-add counts two) of all threads together.
 template <class T>
 double peak(const Threads& threads) {
-  constexpr Index rounds = 100000, chains = 14;
+  constexpr Index rounds = 1000000, chains = 14;  // some 2 ms: a tenth of it was of the order of the time to wake a thread
   volatile T keep[1024];
   const double seconds = fastest([&] {
     parallel_for(threads, threads.count(), [&](Index chunk) { keep[chunk % 1024] = multiply_add_chains<T>(rounds); });
