@@ -134,44 +134,60 @@ Run unfused(Index length, bool backward, const Threads& threads) {
 }
 
 #ifdef TOMBOLA_BENCH_ONEDNN
-/// oneDNN's matmul, softmax and matmul, in place on the same layout; forward only.
-Run onednn(Index length, bool /*backward*/, const Threads& threads) {
+/// oneDNN's products and softmax, on the same layout, the probabilities kept for backward.
+Run onednn(Index length, bool backward, const Threads& threads) {
   using namespace dnnl;
   omp_set_num_threads(threads.count());
   static engine cpu(engine::kind::cpu, 0);
   static stream queue(cpu);
   const auto a = std::make_shared<Arrays>(shape_of(length));
   const auto s = a->shape;
-  const auto logits = std::make_shared<Tensor<float>>(Shape{s.sequences, heads, length, length});
-  const auto desc = [](const memory::dims& dims, const memory::dims& strides) { return memory::desc(dims, memory::data_type::f32, strides); };
-  const memory::dims rows{s.sequences, heads, length, size}, columns{s.sequences, heads, size, length}, square{s.sequences, heads, length, length};
-  const auto q = desc(rows, {length * row, size, row, 1}), k = desc(columns, {length * row, size, 1, row}), v = desc(rows, {length * row, size, row, 1});
-  const auto out = desc(rows, {length * heads * size, size, heads * size, 1}), p = desc(square, {heads * length * length, length * length, length, 1});
-  primitive_attr scaled;
-  scaled.set_output_scales(0, {factor});
-  const matmul first(matmul::primitive_desc({q, k, p}, scaled, cpu)), second(matmul::primitive_desc({p, v, out}, cpu));
-  const softmax_forward softmax(softmax_forward::primitive_desc({prop_kind::forward_inference, p, 3}, cpu));
-  const auto at = [&](const memory::desc& d, float* data) { return memory(d, cpu, data); };
-  const memory p_memory = at(p, logits->data());
-  const std::unordered_map<int, memory> first_arguments{{DNNL_ARG_SRC, at(q, a->qkv.data())}, {DNNL_ARG_WEIGHTS, at(k, a->qkv.data() + heads * size)}, {DNNL_ARG_DST, p_memory}};
-  const std::unordered_map<int, memory> softmax_arguments{{DNNL_ARG_SRC, p_memory}, {DNNL_ARG_DST, p_memory}};
-  const std::unordered_map<int, memory> second_arguments{{DNNL_ARG_SRC, p_memory}, {DNNL_ARG_WEIGHTS, at(v, a->qkv.data() + 2 * heads * size)}, {DNNL_ARG_DST, at(out, a->out.data())}};
-  return [=, &threads] {
-    static_cast<void>(a);
-    static_cast<void>(logits);
-    omp_set_num_threads(threads.count());
-    first.execute(queue, first_arguments);
-    softmax.execute(queue, softmax_arguments);
-    second.execute(queue, second_arguments);
-    queue.wait();
+  const auto kept = std::make_shared<Tensor<float>>(Shape{s.sequences, heads, length, length}), gradient = std::make_shared<Tensor<float>>(kept->shape());
+  // One matrix for each sequence and head, whose rows lie `apart` elements from each other; the same transposed.
+  const auto matrices = [&](Index rows, Index columns, Index sequence, Index head, Index apart) {
+    return memory::desc({s.sequences, heads, rows, columns}, memory::data_type::f32, memory::dims{sequence, head, apart, 1});
   };
+  const auto transposed = [](const memory::desc& desc) { return desc.permute_axes({0, 1, 3, 2}); };
+  const auto part = matrices(length, size, length * row, size, row), whole = matrices(length, size, length * heads * size, size, heads * size),
+             square = matrices(length, length, heads * length * length, length * length, length);
+  const auto at = [&](const memory::desc& desc, float* data) { return memory(desc, cpu, data); };
+  using Step = std::function<void()>;
+  const auto product = [&](const memory::desc& x, float* from, const memory::desc& w, float* by, const memory::desc& y, float* to, float scale) -> Step {
+    primitive_attr scaled;
+    if (scale != 1) scaled.set_output_scales(0, {scale});
+    const matmul work(matmul::primitive_desc({x, w, y}, scaled, cpu));
+    const std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, at(x, from)}, {DNNL_ARG_WEIGHTS, at(w, by)}, {DNNL_ARG_DST, at(y, to)}};
+    return [=] { work.execute(queue, arguments); };
+  };
+  float *q = a->qkv.data(), *k = q + heads * size, *v = k + heads * size, *p = kept->data(), *dp = gradient->data(), *dout = a->dout.data();
+  float *dq = a->dqkv.data(), *dk = dq + heads * size, *dv = dk + heads * size;
+  const softmax_forward::primitive_desc softmax({prop_kind::forward_training, square, 3}, cpu);
+  const std::unordered_map<int, memory> softmax_arguments{{DNNL_ARG_SRC, at(square, p)}, {DNNL_ARG_DST, at(square, p)}};
+  const auto run = [a, kept, gradient, &threads](std::vector<Step> steps) -> Run {
+    return [=, &threads] {
+      static_cast<void>(a), static_cast<void>(kept), static_cast<void>(gradient);
+      omp_set_num_threads(threads.count());
+      for (const Step& step : steps) step();
+      queue.wait();
+    };
+  };
+  const Run forward = run({product(part, q, transposed(part), k, square, p, factor),
+                           [work = softmax_forward(softmax), softmax_arguments] { work.execute(queue, softmax_arguments); },
+                           product(square, p, part, v, whole, a->out.data(), 1)});
+  if (!backward) return forward;
+  forward();
+  const softmax_backward::primitive_desc slopes({square, square, 3}, cpu, softmax);
+  const std::unordered_map<int, memory> slope_arguments{
+      {DNNL_ARG_DIFF_DST, at(square, dp)}, {DNNL_ARG_DST, at(square, p)}, {DNNL_ARG_DIFF_SRC, at(square, dp)}};
+  return run({product(transposed(square), p, whole, dout, part, dv, 1), product(whole, dout, transposed(part), v, square, dp, 1),
+              [work = softmax_backward(slopes), slope_arguments] { work.execute(queue, slope_arguments); },
+              product(square, dp, part, k, part, dq, factor), product(transposed(square), dp, part, q, part, dk, factor)});
 }
 #endif
 
-void add(const char* library, Run (*prepare)(Index, bool, const Threads&), bool has_backward) {
+void add(const char* library, Run (*prepare)(Index, bool, const Threads&)) {
   for (const Index length : {65, 197, 1024}) {
     for (const bool backward : {false, true}) {
-      if (backward && !has_backward) continue;
       const double operations =
           (backward ? 5 : 2) * 2.0 * static_cast<double>(shape_of(length).sequences * heads * size) * static_cast<double>(length * length);
       bench::register_share(concat("attention/", library, '/', length, '/', backward ? "backward" : "forward"), operations,
@@ -185,10 +201,10 @@ void add(const char* library, Run (*prepare)(Index, bool, const Threads&), bool 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  add("tombola", fused, true);
-  add("unfused", unfused, true);
+  add("tombola", fused);
+  add("unfused", unfused);
 #ifdef TOMBOLA_BENCH_ONEDNN
-  add("onednn", onednn, false);
+  add("onednn", onednn);
 #endif
   benchmark::RunSpecifiedBenchmarks();
 }

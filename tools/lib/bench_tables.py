@@ -79,7 +79,7 @@ def attention(medians):
         rows.append([length, direction, threads, f"{own['flops'] / 1e9:.0f}", f"{100 * own['share']:.0f}%"] +
                     [f"{own['flops'] / other['flops']:.2f}" if other else "–" for other in others])
     return ["Heads of 64 columns, about 4,096 tokens. A forward pass counts two products, a backward pass five. Unfused: the same from our own",
-            "products and softmax, with the probabilities kept; oneDNN: matmul, softmax, matmul.", ""] + table(
+            "products and softmax, with the probabilities kept; oneDNN: the same from its matmul and softmax.", ""] + table(
                 ["length", "direction", "threads", "GFLOP/s", "share of peak", "x unfused", "x onednn"], rows)
 
 

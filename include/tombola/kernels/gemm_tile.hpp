@@ -71,6 +71,7 @@ template <class T, class Arch, Index Rows, Index Registers, bool along_k>
 void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Index a_step, const T* b_first, Index b_step, T* c,
                    Index c_stride, Index columns, bool add, [[maybe_unused]] const GemmAhead<T>& ahead) noexcept {
   constexpr Index width = simd::width<T, Arch>, line = 64 / static_cast<Index>(sizeof(T));
+  [[maybe_unused]] constexpr Index lines = Registers * width / line + 1;  // of a row of C, wherever in a line it begins
   constexpr bool masked = simd::is_avx512<Arch>;  // there the last register of a row, cut or whole, costs the same
   using Batch = simd::Batch<T, Arch>;
   const Index last = std::min(width, columns - (Registers - 1) * width);
@@ -84,16 +85,20 @@ void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Inde
     for (Index inner = 0; inner < pieces.inner; ++inner) {
       const T* a = a_first + outer * pieces.a_outer + inner * pieces.a_inner;
       const T* b = b_first + outer * pieces.b_outer + inner * pieces.b_inner;
+      [[maybe_unused]] const T *soon = ahead.data, *row = c;
+      [[maybe_unused]] Index asked = 0;
       for (Index k = 0; k < depth; ++k, a += along_k ? 1 : a_step, b += b_step) {
         if constexpr (along_k) {  // more rows than the hardware follows: ask for the next line of each in turn
           for (Index next = line; next <= 16; next += line) __builtin_prefetch(a + k % 16 * a_step + next);
         } else {
-          if (ahead.data) {
-            __builtin_prefetch(ahead.data + k * ahead.step, 0, 2);
-            __builtin_prefetch(ahead.data + k * ahead.step + line, 0, 2);
+          if (soon) {
+            __builtin_prefetch(soon, 0, 2);
+            __builtin_prefetch(soon + line, 0, 2);
+            soon += ahead.step;
           }
-          if (const Index left = depth - k; left <= 96) {  // the lines of C, late enough to stay in the cache
-            __builtin_prefetch(c + left % Rows * c_stride + (left - 1) / Rows % 4 * line, 1);
+          if (depth - k <= 64 && asked < Rows * lines) {  // the lines of C, late enough to stay in the cache
+            __builtin_prefetch(row, 1);
+            row = ++asked % lines == 0 ? row + c_stride - (lines - 1) * line : row + line;
           }
         }
         Batch terms[Registers];
