@@ -46,7 +46,7 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noex
   constexpr Index enough_chunks = 16;               // to keep a few threads busy to the end
   constexpr Index few_tiles = 32;                   // of A: they stay in the second-level cache while panels of B pass by
   constexpr Index small_chunk = Index{1} << 20;     // multiplications not worth dividing any further
-  constexpr Index block_elements = 688 * 1024 / sizeof(T);  // of packed B: they stay in the second-level cache
+  constexpr Index block_elements = Tile::block_bytes / sizeof(T);  // of packed B: they stay in the second-level cache
   constexpr Index slice_elements = Index{1} << 20;  // packed at once: they stay in the third-level cache
   GemmPlan plan{};
   plan.direct_a = direct_a;

@@ -23,6 +23,7 @@ struct GemmTile {
   static constexpr Index depth = 384;       ///< terms of k between two visits to C: a panel of B stays in or near 48 KiB
   static constexpr Index deep = 2 * depth;  ///< the same where C is high: visits to it cost more than panels from the next cache
   static constexpr Index high = 256;        ///< rows of such a C
+  static constexpr Index block_bytes = (many_registers ? 688 : 256) * 1024;  ///< of B, for a second-level cache of 1 MiB, with AVX2 alone 512 KiB
 };
 
 /// Where the micro-kernel reads an operand: packed, or where the caller's matrix lies.
