@@ -1,7 +1,8 @@
 """Gate-training and dense steps in PyTorch: the peers of `step/*-gated` and `step/*-dense`.
 
 Read from standard input by any Python that has PyTorch, so that it may live in another root: python3 - < bench/torch_step.py
-Prints JSON: the version, and the median milliseconds of each network ("lenet-gated"), for each number of threads.
+Prints JSON: the version, what its kernels and its products are capable of, and the median milliseconds of each network ("lenet-gated"), for each
+number of threads. In a chroot it needs /proc, without which its kernels use no vector instructions, and a fast BLAS (Debian: libopenblas0-openmp).
 """
 import functools
 import json
@@ -146,11 +147,21 @@ def median_step(build, batch, gated, steps, channels_last=False):
     return sorted(times[steps // 6:])[(steps - steps // 6) // 2] * 1e3
 
 
+def product_speed():
+    """Operations a second of 1024 x 1024 x 1024 on all threads, the fastest of ten."""
+    a, times = torch.ones(1024, 1024), []
+    for _ in range(10):
+        start = time.perf_counter()
+        a @ a
+        times.append(time.perf_counter() - start)
+    return 2 * 1024 ** 3 / min(times)
+
+
 # Of each network the ways to run it: the figure is the best one's.
 networks = {"lenet": (128, 300, [(lenet, False)]), "conv6": (128, 8, [(conv6, False), (conv6, True)]),
             "resnet50": (128, 8, [(resnet50, False), (resnet50, True)]),
             "vit": (64, 6, [(vit, False), (functools.partial(vit, attention=attention_in_steps), False)])}
-result = {"version": torch.__version__, "steps": {}}
+result = {"version": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability(), "product": product_speed(), "steps": {}}
 for name, (batch, steps, ways) in networks.items():
     for kind in ("gated", "dense"):
         found = result["steps"][f"{name}-{kind}"] = {}

@@ -102,6 +102,15 @@ def elementwise(medians):
     return table(["kernel", "elements", "threads", "us", "GB/s", "share of triad"], rows)
 
 
+def check_torch(torch, peak):
+    """A PyTorch without vector instructions, or with the reference BLAS, is no peer."""
+    if torch["capability"] == "DEFAULT":
+        sys.exit("bench: PyTorch's kernels use no vector instructions: does its root have /proc?")
+    if torch["product"] < peak / 3:
+        sys.exit(f"bench: PyTorch's product of 1024 x 1024 x 1024 reaches {torch['product'] / 1e9:.0f} GFLOP/s, the peak is {peak / 1e9:.0f}: "
+                 "is a fast BLAS installed (Debian: libopenblas0-openmp)?")
+
+
 def step(medians, torch):
     rows, best = [], {}
     for key, own in medians.items():
@@ -118,8 +127,9 @@ def step(medians, torch):
                                                   for network in networks) + "."]
     if torch:
         ratios = ", ".join(f"{what} {min(times.values()) / best[what]:.2f}" for what, times in torch["steps"].items())
-        lines.append(f"PyTorch's time over ours, each at its best number of threads and PyTorch in its better memory format: {ratios} (its dense "
-                     "twins are trained by fused Adam, ours by SGD).")
+        lines.append(f"PyTorch's time over ours, each at its best number of threads and PyTorch in its better memory format and form of attention: {ratios} "
+                     f"(its dense twins are trained by fused Adam, ours by SGD). Its kernels: {torch['capability']}; its product of 1024 x 1024 x 1024 on all "
+                     f"threads: {torch['product'] / 1e9:.0f} GFLOP/s.")
     return lines
 
 
@@ -175,6 +185,7 @@ def main():
             with open(arguments.torch_script) as script:
                 torch = json.loads(subprocess.run(shlex.split(arguments.torch) + ["-"], stdin=script, stdout=subprocess.PIPE,
                                                   text=True, check=True).stdout)
+            check_torch(torch, max(entry["peak"] for entry in results[name].values()))
 
     peaks, triads = limits(results)
     lines = ["# Results of the microbenchmarks", "",
