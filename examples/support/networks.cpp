@@ -353,6 +353,12 @@ nn::NamedWeights effective_weights(Context& context, Network& network, Rescale r
     if (connection.name.empty()) skipped.insert(connection.from);
   }
   nn::NamedWeights named;
+  const auto add = [&named](const std::string& name, View<const float> values) {
+    const WeightLayout layout(values.shape());
+    Tensor<float> numbered(layout.torchvision());
+    layout.to_numbers(values.data(), numbered.data());
+    named.emplace(name, std::move(numbered));
+  };
   std::map<Index, std::vector<float>> of_channels;
   for (const auto& connection : connections) {
     if (connection.name.empty() || weights.contains(connection.name)) continue;
@@ -380,17 +386,10 @@ nn::NamedWeights effective_weights(Context& context, Network& network, Rescale r
     if (const auto factors = of_channels.find(connection.from); factors != of_channels.end()) {
       for (Index i = 0; i < product.size(); ++i) product[i] *= factors->second[static_cast<std::size_t>(i % in / connection.repeat)];
     }
-    const WeightLayout layout(weight.shape());
-    Tensor<float> numbered(layout.torchvision());
-    layout.to_numbers(product.data(), numbered.data());
-    named.emplace(connection.name, std::move(numbered));
+    add(connection.name, product);
   }
   nn::for_each_of<nn::FrozenTensor<float>>(network, [&](auto& weight) {  // what no connection names: positions, tokens, biases of positions
-    if (named.contains(weight.name())) return;
-    const WeightLayout layout(weight.shape());
-    Tensor<float> numbered(layout.torchvision());
-    layout.to_numbers(weight.value().data(), numbered.data());
-    named.emplace(weight.name(), std::move(numbered));
+    if (!named.contains(weight.name())) add(weight.name(), weight.value());
   });
   nn::for_each_of<RunningMoments<float>>(network, [&](RunningMoments<float>& moments) {
     named.emplace(moments.name + ".running_mean", Tensor<float>::copy_of(moments.mean));

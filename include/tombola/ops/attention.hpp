@@ -66,12 +66,7 @@ struct AttentionStep {
     kernels::Heads<T>* const into[3]{&gradient.dq, &gradient.dk, &gradient.dv};
     bool* const adds[3]{&gradient.add_q, &gradient.add_k, &gradient.add_v};
     std::optional<Accumulator<T>> joint;
-    Tensor<T> unwanted;
-    if (packed && of.q.node->needs_gradient) joint = pass.accumulate(*of.q.node);
-    if (packed && !joint) {
-      unwanted = pass.buffer(of.q.node->shape());
-      joint = Accumulator<T>{unwanted, T(0)};
-    }
+    if (packed) joint = of.q.node->needs_gradient ? pass.accumulate(*of.q.node) : Accumulator<T>{own[0] = pass.buffer(of.q.node->shape()), T(0)};
     for (int i = 0; i < 3; ++i) {
       Node<T>& node = *operands[i]->node;
       const Index length = i == 0 ? of.queries : of.keys;

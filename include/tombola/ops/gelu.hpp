@@ -31,12 +31,12 @@ struct Gelu {
 struct GeluTanh {
   template <class V>
   V value(const V& x) const noexcept {
-    return x * gate(simd::clamp(x, bound<V>(-1), bound<V>(1)));
+    return x * gate(bounded(x));
   }
   template <class V>
   V slope(const V& x, const V&) const noexcept {
     using T = typename V::value_type;
-    const V near = simd::clamp(x, bound<V>(-1), bound<V>(1)), open = gate(near);
+    const V near = bounded(x), open = gate(near);
     const V twice_du = simd::fma(near * near, V(T(3) * cubic<T>), V(linear<T>));
     return simd::fma(near * twice_du, open * (V(T(1)) - open), open);
   }
@@ -48,8 +48,9 @@ struct GeluTanh {
   static constexpr T cubic = T(0.044715) * linear<T>;
 
   template <class V>
-  static typename V::value_type bound(int sign) noexcept {
-    return static_cast<typename V::value_type>(25 * sign);
+  static V bounded(const V& x) noexcept {
+    using T = typename V::value_type;
+    return simd::clamp(x, T(-25), T(25));
   }
   template <class V>
   static V gate(const V& x) noexcept {
