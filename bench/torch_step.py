@@ -1,8 +1,9 @@
 """Gate-training and dense steps in PyTorch: the peers of `step/*-gated` and `step/*-dense`.
 
-Read from standard input by any Python that has PyTorch, so that it may live in another root: python3 - < bench/torch_step.py
+Read from standard input by any Python that has PyTorch, so that it may live in another root: python3 - [PEAK] < bench/torch_step.py
 Prints JSON: the version, what its kernels and its products are capable of, and the median milliseconds of each network ("lenet-gated"), for each
-number of threads. In a chroot it needs /proc, without which its kernels use no vector instructions, and a fast BLAS (Debian: libopenblas0-openmp).
+number of threads. A PyTorch is no peer, and refused, whose kernels use no vector instructions (in a chroot it needs /proc), or whose products reach less
+than a third of PEAK operations a second (it needs a fast BLAS, in Debian libopenblas0-openmp).
 """
 import functools
 import json
@@ -162,6 +163,11 @@ networks = {"lenet": (128, 300, [(lenet, False)]), "conv6": (128, 8, [(conv6, Fa
             "resnet50": (128, 8, [(resnet50, False), (resnet50, True)]),
             "vit": (64, 6, [(vit, False), (functools.partial(vit, attention=attention_in_steps), False)])}
 result = {"version": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability(), "product": product_speed(), "steps": {}}
+if result["capability"] == "DEFAULT":
+    sys.exit("torch_step.py: expected kernels with vector instructions, got none: has PyTorch's root /proc?")
+if len(sys.argv) > 1 and result["product"] < float(sys.argv[1]) / 3:
+    sys.exit(f"torch_step.py: expected a product of 1024 x 1024 x 1024 at a third of {float(sys.argv[1]) / 1e9:.0f} GFLOP/s or more, got "
+             f"{result['product'] / 1e9:.0f}: has PyTorch a fast BLAS?")
 for name, (batch, steps, ways) in networks.items():
     for kind in ("gated", "dense"):
         found = result["steps"][f"{name}-{kind}"] = {}
