@@ -61,7 +61,8 @@ class Layers {
     }
   }
 
-  const std::vector<Layer>& all() const { return layers_; }
+  const std::vector<Layer>& all() const& { return layers_; }
+  const std::vector<Layer>& all() && = delete;  // they would be gone
 
  private:
   std::vector<Layer> layers_;
@@ -149,7 +150,8 @@ Run onednn_conv(const ConvShape& s, Direction direction, const Threads& threads)
 #endif
 
 void add(const char* library, Run (*prepare)(const ConvShape&, Direction, const Threads&)) {
-  for (const Layer& layer : network_layers().all()) {
+  const Layers layers = network_layers();
+  for (const Layer& layer : layers.all()) {
     for (const Direction direction : {Direction::forward, Direction::input_gradient, Direction::weight_gradient}) {
       if (layer.shape.in == 3 && direction == Direction::input_gradient) continue;  // images need none
       const ConvShape& s = layer.shape;
