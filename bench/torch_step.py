@@ -167,7 +167,7 @@ if result["capability"] == "DEFAULT":
     sys.exit("torch_step.py: expected kernels with vector instructions, got none: has PyTorch's root /proc?")
 if len(sys.argv) > 1 and result["product"] < float(sys.argv[1]) / 3:
     sys.exit(f"torch_step.py: expected a product of 1024 x 1024 x 1024 at a third of {float(sys.argv[1]) / 1e9:.0f} GFLOP/s or more, got "
-             f"{result['product'] / 1e9:.0f}: has PyTorch a fast BLAS?")
+             f"{result['product'] / 1e9:.0f}: has PyTorch a fast BLAS? (OpenBLAS may need OPENBLAS_CORETYPE=SkylakeX on a processor that it does not know)")
 for name, (batch, steps, ways) in networks.items():
     for kind in ("gated", "dense"):
         found = result["steps"][f"{name}-{kind}"] = {}
