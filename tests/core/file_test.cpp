@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <limits>
 
@@ -300,6 +301,19 @@ TEST_CASE("Writer: into a file, what it writes into memory and the checksum of t
   for (int i = 0; i < 8; ++i) expected.push_back(static_cast<std::uint8_t>(checksum >> (8 * i)));
   CHECK(read_file(path) == expected);
   CHECK(folder.entries() == 1);
+}
+
+TEST_CASE("write_file: a pipe, or a device, is not replaced") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "pipe";
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  CHECK_THROWS_WITH_AS(write_file(path, "x"), (path + ": cannot write: expected a regular file or nothing there, got something else").c_str(),
+                       std::runtime_error);
+  CHECK(std::filesystem::is_fifo(path));
+  CHECK(folder.entries() == 1);
+  CHECK_THROWS_AS(write_file(folder / "none/pipe", "x"), std::runtime_error);
+  std::filesystem::create_symlink(path, folder / "link");
+  CHECK_THROWS_AS(write_file(folder / "link", "x"), std::runtime_error);
 }
 
 TEST_CASE("write_file: a full device") {

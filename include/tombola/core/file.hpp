@@ -128,10 +128,11 @@ class Descriptor {
 
 /// A file written part by part that replaces `path` as a whole: what was there stays until `commit`, and for good if that is not reached.
 /// The parts go to `path`.tmp. Everything throws `std::runtime_error` "path: cannot write: reason"; no .tmp file is left behind.
+/// What is not a file, such as a folder or a device, is not replaced.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path)
-      : path_(std::move(path)), temporary_(path_ + ".tmp"), file_(temporary_, O_WRONLY | O_CREAT | O_TRUNC) {
+      : path_(replaceable(std::move(path))), temporary_(path_ + ".tmp"), file_(temporary_, O_WRONLY | O_CREAT | O_TRUNC) {
     if (file_.get() < 0) detail::refuse_io(path_, "cannot write");
   }
   ~AtomicFile() {
@@ -161,6 +162,15 @@ class AtomicFile {
   }
 
  private:
+  static std::string replaceable(std::string path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+      if (S_ISDIR(status.st_mode)) throw std::runtime_error(path + ": cannot write: Is a directory");
+      throw std::runtime_error(path + ": cannot write: expected a regular file or nothing there, got something else");
+    }
+    return path;
+  }
+
   std::string path_, temporary_;
   detail::Descriptor file_;
   Crc64 checksum_;
