@@ -48,6 +48,16 @@ TEST_CASE("attention: gradients against differences") {
   // One tensor in all three places, and beside itself.
   const auto self = [](auto&, auto in) { return attention(in[0], in[0], in[0], {.heads = 3}) + in[0]; };
   CHECK(check_gradient(context, list(random_tensor<double>({2, 4, 9}, 5)), self) < 1e-8);
+  // The bias is one of them too: all heads of the only sequence add to it, or each to a part.
+  const auto queries = [](auto&, auto in) { return attention(in[0], in[1], in[2], {.heads = in[0].shape()[0]}, in[0]); };
+  for (const Index heads : {1, 6}) {
+    CHECK(check_gradient(context, list(random_tensor<double>({heads, 5, 6}, 8), random_tensor<double>({heads, 6, 6}, 9), random_tensor<double>({heads, 6, 6}, 10)),
+                         queries) < 1e-8);
+  }
+  const auto keys = [](auto&, auto in) { return attention(in[0], in[1], in[1], {}, in[1]) + attention(in[1], in[1], in[0], {}, in[1]); };
+  CHECK(check_gradient(context, list(random_tensor<double>({1, 4, 4}, 11), random_tensor<double>({1, 4, 4}, 12)), keys) < 1e-8);
+  const auto packed = [](auto&, auto in) { return self_attention(in[0], {}, in[0]); };
+  CHECK(check_gradient(context, list(random_tensor<double>({1, 6, 6}, 13)), packed) < 1e-8);
   const auto two = [](auto&, auto in) { return attention(in[0], in[1], in[1]); };
   CHECK(check_gradient(context, list(random_tensor<double>({2, 4, 3}, 6), random_tensor<double>({2, 5, 3}, 7)), two) < 1e-8);
 }
@@ -112,6 +122,8 @@ TEST_CASE("attention: inputs apart, gradients that add up, threads, float agains
   check_added_gradients(f, all);
   CHECK(float_error(f, all) < 1e-5);
   check_threads(f, all);
+  const auto biased_by_itself = [](auto in) { return attention(in[0], in[1], in[2], {.heads = 16}, in[0]); };
+  check_threads(biased_by_itself, list(random_tensor<float>({16, 40, 16}, 5), random_tensor<float>({16, 16, 16}, 6), random_tensor<float>({16, 16, 16}, 7)));
   check_threads(with({.heads = 1, .causal = true}), inputs<float>(1, 300, 300, 8));  // one head: its queries are shared
   auto shared = inputs<float>(70, 6, 6, 4);  // a bias whose gradient is a sum over chunks
   shared.push_back(random_tensor<float>({1, 6, 6}, 4));
@@ -144,7 +156,11 @@ TEST_CASE("attention: what does not fit") {
   CHECK_THROWS_WITH_AS(attention(x, x, x, {.heads = 3}), "attention: expected columns that 3 heads divide, got 4", std::invalid_argument);
   CHECK_THROWS_WITH_AS(attention(x, x, x, {.heads = 0}), "attention: expected columns that 0 heads divide, got 4", std::invalid_argument);
   CHECK_THROWS_WITH_AS(attention(x, zeros({2, 0, 4}), zeros({2, 0, 4})), "attention: expected at least one key", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(attention(x, x, x, {.scale = 0}), "attention: expected a scale above 0, got 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(attention(x, x, x, {.scale = 0}), "attention: expected a finite scale above 0 in the type of the values, got 0", std::invalid_argument);
+  for (const double scale : {1e-46, 1e39, -1.0, std::numeric_limits<double>::infinity(), std::nan("")}) {  // the first two are 0 and infinite as floats
+    CHECK_THROWS_AS(attention(x, x, x, {.scale = scale}), std::invalid_argument);
+  }
+  CHECK_NOTHROW(attention(x, x, x, {.scale = 1e-44}));
   CHECK_THROWS_WITH_AS(attention(x, x, x, {}, zeros({1, 3, 2})),
                        "attention: expected a bias [1, 3, 3], or several that divide 2 sequences, got [1, 3, 2]", std::invalid_argument);
   CHECK_THROWS_WITH_AS(attention(x, x, x, {}, zeros({4, 1, 3, 3})),

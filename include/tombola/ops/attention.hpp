@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 #include <optional>
 
 #include "tombola/autograd/pass.hpp"
@@ -60,8 +61,8 @@ struct AttentionStep {
     kernels::AttentionGradient<T> gradient{
         values(of.q, of.queries), values(of.k, of.keys), values(of.v, of.keys), {out->value.data(), of.queries, of.columns, shape.size},
         {out->gradient.data(), of.queries, of.columns, shape.size}, logsums->value.data(), {}, {}, {}};
-    // A gradient that nobody wants, or that goes where another one of the three does, has a buffer of its own.
-    Tensor<T> own[3];
+    // A gradient that nobody wants, or that goes where another one does, has a buffer of its own. The last is the bias's.
+    Tensor<T> own[4];
     const AttentionOperand<T>* const operands[3]{&of.q, &of.k, &of.v};
     kernels::Heads<T>* const into[3]{&gradient.dq, &gradient.dk, &gradient.dv};
     bool* const adds[3]{&gradient.add_q, &gradient.add_k, &gradient.add_v};
@@ -82,17 +83,23 @@ struct AttentionStep {
       *adds[i] = to.beta != T(0);
     }
     if (bias != nullptr && bias->needs_gradient) {
-      const Accumulator<T> to = pass.accumulate(*bias);
-      gradient.dbias = to.into.data();
-      gradient.add_bias = to.beta != T(0);
+      if (bias == of.q.node || bias == of.k.node || bias == of.v.node) {
+        own[3] = pass.buffer(bias->shape());
+        gradient.dbias = own[3].data();
+      } else {
+        const Accumulator<T> to = pass.accumulate(*bias);
+        gradient.dbias = to.into.data();
+        gradient.add_bias = to.beta != T(0);
+      }
     }
     const auto terms = this->terms();
     const Index count = kernels::attention_backward_scratch(shape, terms, gradient.dbias != nullptr, pass.threads().count());
     kernels::attention_backward(pass.threads(), shape, terms, gradient,
                                 pass.context().workspace().template take<T>(static_cast<std::size_t>(count)));
-    for (int i = 0; i < 3; ++i) {
-      if (own[i].size() == 0 || !operands[i]->node->needs_gradient) continue;
-      const Accumulator<T> to = pass.accumulate(*operands[i]->node);
+    for (int i = 0; i < 4; ++i) {
+      Node<T>* node = i < 3 ? operands[i]->node : bias;
+      if (own[i].size() == 0 || !node->needs_gradient) continue;
+      const Accumulator<T> to = pass.accumulate(*node);
       kernels::map_accumulate(
           pass.threads(), own[i].size(), [](const auto& g) { return g; }, to.beta, to.into.data(), own[i].data());
     }
@@ -108,8 +115,10 @@ Var<T> attention(Pass<T>& pass, const AttentionOperands<T>& of, bool packed, con
           of.columns);
   require(of.keys >= 1, "attention: expected at least one key");
   const Index size = of.columns / heads;
-  const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(size)));
-  require(scale > 0 && std::isfinite(scale), "attention: expected a scale above 0, got ", scale);
+  const double wanted = options.scale.value_or(1 / std::sqrt(static_cast<double>(size)));
+  require(wanted > 0 && wanted <= static_cast<double>(std::numeric_limits<T>::max()) && static_cast<T>(wanted) > T(0),
+          "attention: expected a finite scale above 0 in the type of the values, got ", wanted);
+  const T scale = static_cast<T>(wanted);
   Index bias_sequences = 1;
   if (bias) {
     require(&bias.pass() == &pass, "attention: expected values of one pass, got values of two");
@@ -132,7 +141,7 @@ Var<T> attention(Pass<T>& pass, const AttentionOperands<T>& of, bool packed, con
   if (out.shape().size() == 0) return out;  // nobody looks: all gradients are zero
   const Var<T> logsums = pass.result({of.sequences, heads, of.queries}, false);
   const AttentionStep<T> step{of,
-                              {of.sequences, heads, of.queries, of.keys, size, static_cast<T>(scale), options.causal},
+                              {of.sequences, heads, of.queries, of.keys, size, scale, options.causal},
                               bias.node(),
                               logsums.node(),
                               out.node(),
