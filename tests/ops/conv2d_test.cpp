@@ -91,6 +91,16 @@ TEST_CASE("conv2d: an empty batch has a weight gradient of zeros") {
   CHECK(same_bits(got.gradients[1], Tensor<float>({4, 3, 3, 3})));
 }
 
+TEST_CASE("conv2d: images of padding alone") {
+  const auto f = [](auto in) { return conv2d(in[0], in[1], {.padding = {3, 1}}); };
+  for (const Index channels : {2, 32}) {  // directly, and by Winograd's algorithm
+    const OpResult<float> got = run_op(f, list(Tensor<float>({32, 0, 8, channels}), random_tensor<float>({32, 3, 3, channels}, 10)));
+    CHECK(same_bits(got.y, Tensor<float>({32, 4, 8, 32})));
+    CHECK(got.gradients[0].size() == 0);
+    CHECK(same_bits(got.gradients[1], Tensor<float>({32, 3, 3, channels})));
+  }
+}
+
 TEST_CASE("conv2d: inputs apart, gradients that add up, threads") {
   std::vector<Case> all(std::begin(cases), std::end(cases));
   all.push_back(large);
@@ -117,6 +127,10 @@ TEST_CASE("conv2d: what does not fit") {
           "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / 1], got [2, 5, 5, 4] and [4, 3, 3, 3]");
   refuses({2, 5, 5, 4}, {3, 3, 3, 2}, {.groups = 2},
           "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / 2], got [2, 5, 5, 4] and [3, 3, 3, 2]");
+  refuses({1, 8, 1, 1}, {1, 9, 1, 1}, {.dilation = {Index{1} << 61, 1}},
+          "conv2d: expected strides, padding and dilations of at most 16777216, got 2305843009213693952 1");
+  refuses({1, 8, 1, 1}, {1, 3, 1, 1}, {.padding = {0, Index{1} << 62}},
+          "conv2d: expected strides, padding and dilations of at most 16777216, got 0 4611686018427387904");
   refuses({2, 2, 5, 3}, {4, 3, 3, 3}, {}, "conv2d: expected images at least as large as the kernel, got [2, 2, 5, 3] and [4, 3, 3, 3]");
   for (const Shape& w : {Shape{0, 3, 3, 3}, Shape{4, 0, 3, 3}, Shape{4, 3, 3, 0}}) {
     const std::string message = concat("conv2d: expected at least one channel in and out and a kernel, got w ", w);

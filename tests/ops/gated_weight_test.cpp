@@ -190,4 +190,12 @@ TEST_CASE("gated_weight: rescaling each neuron needs gates [out, in]") {
   CHECK_THROWS_WITH_AS(gated_weight(pass, gate, Rescale::neuron),
                        "units1: expected gates [out, in] or [out, height, width, in] to rescale each output, got [5]", std::invalid_argument);
   CHECK_NOTHROW(gated_weight(pass, gate, Rescale::layer));
+  for (const Shape& none : {Shape{4, 0}, Shape{0, 4}}) {
+    GateParameter<float> empty = gates::make_gates<float>({}, "fc1", 1, 4, none);
+    for (const Rescale rescale : {Rescale::layer, Rescale::neuron}) {
+      CHECK_THROWS_WITH_AS(gated_weight(pass, empty, rescale), concat("fc1: expected at least one gate to rescale, got ", none).c_str(),
+                           std::invalid_argument);
+    }
+    CHECK(gated_weight(pass, empty).weight.shape() == none);
+  }
 }

@@ -114,6 +114,7 @@ TEST_CASE("windows: what does not fit") {
   CHECK_THROWS_WITH_AS(to_windows(flat, 2), "to_windows: expected images [batch, height, width, channels] with elements, got [4, 4]",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(to_windows(x, 2, 2), "to_windows: expected a window of at least 1 and a shift below it, got 2 and 2", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(to_windows(x, Index{1} << 32), "to_windows: expected a window of at most 1048576, got 4294967296", std::invalid_argument);
   CHECK_THROWS_WITH_AS(from_windows(x, {1, 4, 4, 2}, 2), "from_windows: expected windows [4, 4, 2], got [1, 4, 4, 2]", std::invalid_argument);
   CHECK_THROWS_WITH_AS(merge_patches(flat), "merge_patches: expected images [batch, height, width, channels] with elements, got [4, 4]",
                        std::invalid_argument);

@@ -21,7 +21,8 @@ struct TileBlocks {
     constexpr Index rows = 8;
     const Index of_tile = planes * channels;
     own = may_be_own && second_level / of_tile >= 2 * rows;
-    size = std::min(tiles, own ? second_level / of_tile / rows * rows : std::max(8 * rows, last_level / of_tile / rows * rows));
+    const Index most = own ? second_level / of_tile / rows * rows : std::max(8 * rows, last_level / of_tile / rows * rows);
+    size = std::clamp<Index>(tiles, 1, most);
   }
   Index count() const noexcept { return divide_up(tiles, size); }
   Range operator[](Index number) const noexcept { return {number * size, std::min(tiles, (number + 1) * size)}; }

@@ -25,6 +25,10 @@ inline kernels::ConvShape conv_shape(const Shape& x, const Shape& w, const ConvO
   require(at_least(o.stride, 1) && at_least(o.dilation, 1) && at_least(o.padding, 0) && o.groups >= 1,
           "conv2d: expected strides, dilations and groups of at least 1 and padding of at least 0, got ", o.stride[0], ' ', o.stride[1], ", ",
           o.dilation[0], ' ', o.dilation[1], ", ", o.groups, " and ", o.padding[0], ' ', o.padding[1]);
+  constexpr Index most = Index{1} << 24;  // so that no place overflows
+  for (const auto& pair : {o.stride, o.padding, o.dilation}) {
+    require(pair[0] <= most && pair[1] <= most, "conv2d: expected strides, padding and dilations of at most ", most, ", got ", pair[0], ' ', pair[1]);
+  }
   require(x.rank() == 4 && w.rank() == 4 && w[3] * o.groups == x[3] && w[0] % o.groups == 0,
           "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / ", o.groups, "], got ", x,
           " and ", w);

@@ -89,13 +89,14 @@ double read_gates(Pass<T>& pass, GateParameter<T>& gate, bool keeps_draw, Var<T>
 /// z w (or z where the gates have no weight), with the shape of the gates, and the rescaling factor. z is drawn anew for each
 /// pass, as the pass's options say, and is the same for every use in it.
 /// dtheta += (dproduct w) dz/dtheta, left with the gates for the optimiser. Borrows the gates as long as the pass.
-/// Throws `std::invalid_argument` unless gates with `Rescale::neuron` are [out, in] or [out, height, width, in] and all uses in a pass
-/// rescale alike.
+/// Throws `std::invalid_argument` unless gates with `Rescale::neuron` are [out, in] or [out, height, width, in], for no gates to rescale,
+/// and unless all uses in a pass that samples them rescale alike.
 /// The backward pass throws `std::logic_error` if another pass has drawn the gates since.
 template <class T>
 GatedWeight<T> gated_weight(Pass<T>& pass, GateParameter<T>& gate, Rescale rescale = Rescale::none) {
   require(rescale != Rescale::neuron || gate.shape().rank() == 2 || gate.shape().rank() == 4, gate.name,
           ": expected gates [out, in] or [out, height, width, in] to rescale each output, got ", gate.shape());
+  require(rescale == Rescale::none || gate.size() > 0, gate.name, ": expected at least one gate to rescale, got ", gate.shape());
   const Index groups = rescale == Rescale::neuron ? gate.shape()[0] : 1;
   const bool learns = pass.records() && pass.reading() == Reading::sampled;
   if (Var<T> known = pass.shared(gate.value_key())) {

@@ -21,10 +21,13 @@ namespace detail {
 inline kernels::ConvShape pool_shape(const char* name, const Shape& x, const PoolOptions& o) {
   for (const int axis : {0, 1}) {
     const auto i = static_cast<std::size_t>(axis);
-    require(o.window[i] >= 1 && o.stride[i] >= 1 && o.padding[i] >= 0 && 2 * o.padding[i] <= o.window[i], name,
+    require(o.window[i] >= 1 && o.stride[i] >= 1 && o.padding[i] >= 0 && o.padding[i] <= o.window[i] / 2, name,
             ": expected a window and a stride of at least 1 and padding of at most half the window, got ", o.window[i], ", ", o.stride[i],
             " and ", o.padding[i]);
   }
+  constexpr Index most = Index{1} << 24;  // a float holds the number of each
+  require(o.window[0] <= most && o.window[1] <= most / o.window[0], name, ": expected a window of at most ", most, " pixels, got ", o.window[0],
+          " x ", o.window[1]);
   require(x.rank() == 4, name, ": expected x [batch, height, width, channels], got ", x);
   const kernels::ConvShape s{x[0], x[1], x[2], x[3], x[3], o.window[0], o.window[1], o.stride[0], o.stride[1], o.padding[0], o.padding[1]};
   require(s.height >= 1 && s.width >= 1 && s.out_height() >= 1 && s.out_width() >= 1, name, ": expected images at least as large as the window, got ", x);

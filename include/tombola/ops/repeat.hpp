@@ -12,7 +12,7 @@ template <class T>
 Var<T> repeat_each(const Var<T>& x, Index times) {
   require(x.shape().rank() == 1 && times >= 1, "repeat_each: expected x [columns] and at least one time, got ", x.shape(), " and ", times);
   Pass<T>& pass = x.pass();
-  Var<T> y = pass.result({x.shape().size() * times}, x.needs_gradient());
+  Var<T> y = pass.result({Shape{x.shape().size(), times}.size()}, x.needs_gradient());
   for (Index i = 0; i < x.shape().size(); ++i) std::fill_n(y.node()->output() + i * times, times, x.value()[i]);
   pass.backward_step(y, [times, x = x.node(), y = y.node()](Pass<T>& pass) {
     const auto dx = pass.accumulate(*x);

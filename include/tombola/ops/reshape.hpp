@@ -22,7 +22,7 @@ Var<T> reshape(const Var<T>& x, const Shape& shape) {
   return y;
 }
 
-/// x [batch, ...] as [batch, everything else]. Throws `std::invalid_argument` if x is a scalar.
+/// x [batch, ...] as [batch, everything else]; an empty batch as [0, 0]. Throws `std::invalid_argument` if x is a scalar.
 template <class T>
 Var<T> flatten(const Var<T>& x) {
   require(x.shape().rank() > 0, "flatten: expected at least one axis, got ", x.shape());

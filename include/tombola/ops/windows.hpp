@@ -64,6 +64,8 @@ inline WindowPlaces window_places(const char* name, const Shape& image, Index wi
   require(image.rank() == 4 && image.size() > 0, name, ": expected images [batch, height, width, channels] with elements, got ", image);
   require(window >= 1 && shift >= 0 && shift < window, name, ": expected a window of at least 1 and a shift below it, got ", window, " and ",
           shift);
+  constexpr Index most = Index{1} << 20;
+  require(window <= most, name, ": expected a window of at most ", most, ", got ", window);
   return {image[1], image[2], image[3], window, shift};
 }
 
