@@ -10,8 +10,10 @@
 // Blocks ask for aligned memory, so counting shows what is given back to the system, and when. (Teams of threads do too.)
 namespace {
 std::atomic<long> live{0};
+std::atomic<int> refused{0};  ///< so many requests that come next
 }
 void* operator new(std::size_t bytes, std::align_val_t align) {
+  if (refused > 0 && refused-- > 0) throw std::bad_alloc();
   const auto multiple = static_cast<std::size_t>(align);
   void* data = std::aligned_alloc(multiple, (bytes + multiple - 1) / multiple * multiple);
   if (data == nullptr) throw std::bad_alloc();
@@ -149,6 +151,21 @@ TEST_CASE("pool and workspace: a request that nobody can serve is refused, not w
   CHECK_THROWS_AS(pool.take((std::size_t{1} << 62) + 1), std::bad_alloc);
   Workspace workspace;
   CHECK_THROWS_AS(workspace.take<double>(absurd / 8 + 2), std::bad_alloc);  // times 8 is 8 modulo 2^64
+}
+
+TEST_CASE("pool: gives back what it keeps before it says that there is no memory") {
+  const long before = live;
+  Pool pool;
+  Block used = pool.take(1000);
+  for (const std::size_t bytes : {1000, 5000, 90'000}) pool.take(bytes).release();
+  CHECK(live == before + 4);
+  refused = 1;
+  const Block other = pool.take(300'000);
+  CHECK(other.bytes() >= 300'000);
+  CHECK(live == before + 2);
+  refused = 2;
+  CHECK_THROWS_AS(pool.take(700'000), std::bad_alloc);
+  CHECK((refused == 0 && live == before + 2));
 }
 
 TEST_CASE("workspace: grows to the largest request and stays there") {

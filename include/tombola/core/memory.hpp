@@ -60,13 +60,18 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
   ~Pool() { trim(); }
 
-  /// A block of at least `bytes`. Throws `std::bad_alloc`.
+  /// A block of at least `bytes`. Throws `std::bad_alloc` if the system has none, even after it got the kept ones back.
   [[gnu::noinline]] Block take(std::size_t bytes) {
     const std::size_t size_class = class_of(bytes);
     Free*& free = free_[size_class];
     Block block;
     if (free == nullptr) {
-      block = Block(class_bytes(size_class));
+      try {
+        block = Block(class_bytes(size_class));
+      } catch (const std::bad_alloc&) {
+        trim();
+        block = Block(class_bytes(size_class));
+      }
     } else {
       block.bytes_ = class_bytes(size_class);
       block.data_ = reinterpret_cast<std::byte*>(std::exchange(free, free->next));
