@@ -98,4 +98,10 @@ TEST_CASE("threads: moved") {
   std::atomic<int> calls{0};
   parallel_for(second, 10, [&](Index) { ++calls; });
   CHECK(calls == 10);
+  parallel_for(first, 10, [&](Index) { ++calls; });  // what is left is one thread
+  CHECK((calls == 20 && first.count() == 1));
+  Threads third(1);
+  third = Threads(3);
+  parallel_for(third, 10, [&](Index) { ++calls; });
+  CHECK((calls == 30 && third.count() == 3));
 }

@@ -7,6 +7,10 @@
 #define TOMBOLA_ISA avx512
 #elif defined(__AVX2__) && defined(__FMA__)
 #define TOMBOLA_ISA avx2
+#elif defined(__AVX2__)
+#define TOMBOLA_ISA avx2_without_fma
+#elif defined(__AVX__) && defined(__FMA__)
+#define TOMBOLA_ISA avx_fma
 #elif defined(__AVX__)
 #define TOMBOLA_ISA avx
 #elif defined(__SSE4_2__)

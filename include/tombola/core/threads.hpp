@@ -4,6 +4,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -16,8 +17,8 @@
 
 namespace tombola::inline TOMBOLA_ISA {
 
-/// The number of processors that this process may use.
-inline int available_threads() noexcept { return omp_get_num_procs(); }
+/// The number of processors that this process may use, as far as `Threads` can.
+inline int available_threads() noexcept { return std::min(omp_get_num_procs(), 1024); }
 
 namespace detail {
 
@@ -162,7 +163,7 @@ class Team {
 }  // namespace detail
 
 /// The threads that share a computation's loops: the one that calls, and `count - 1` workers, which are started at once, spin
-/// for 100 microseconds after each loop and then sleep. A number converts: `kernels::map(4, ...)` starts four for one call.
+/// for 100 microseconds after each loop (not at all if they are more than the processors) and then sleep. A number converts: `kernels::map(4, ...)` starts four for one call.
 class Threads {
  public:
   /// Throws `std::invalid_argument` unless 1 <= count <= 1024, `std::system_error` if the first thread cannot be started. (The others are
@@ -170,6 +171,12 @@ class Threads {
   Threads(int count) : count_(count) {  // NOLINT(google-explicit-constructor)
     require(count >= 1 && count <= 1024, "threads: expected 1 to 1024, got ", count);
     if (count > 1) team_ = std::make_unique<detail::Team>(count);
+  }
+  Threads(Threads&& other) noexcept : count_(std::exchange(other.count_, 1)), team_(std::move(other.team_)) {}
+  Threads& operator=(Threads&& other) noexcept {
+    std::swap(count_, other.count_);
+    std::swap(team_, other.team_);
+    return *this;
   }
 
   int count() const noexcept { return count_; }
