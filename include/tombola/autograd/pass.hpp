@@ -160,7 +160,8 @@ class Pass {
   /// A buffer from the pass's pool.
   Tensor<T> buffer(const Shape& shape) { return Tensor<T>::uninitialized(shape, context_->pool()); }
 
-  /// Says how to go back from `y`: `step(pass)` runs when y's gradient is complete. Nothing is kept if y needs no gradient.
+  /// Says how to go back from `y`: `step(pass)` runs when y's gradient is complete. Nothing is kept if y needs no gradient. To be said before
+  /// another op reads y; several steps of one y, one after the other.
   /// The step captures nodes, numbers, and views of memory outside of the pass, by value; it reads another node's values through
   /// `node->value`, since they may have been dropped and computed again in the meantime (restore_step).
   template <class Step>

@@ -38,7 +38,7 @@ struct GemmPlan {
   bool share_b() const noexcept { return !direct_b && tile_blocks > 1; }
 };
 
-/// The plan for c [m, n] = a [m, k] b [k, n], none of them 0. `depth`, `slice` and `split` alone decide the bits of the
+/// The plan for c [m, n] = a [m, k] b [k, n], none of them 0. `depth`, `split` and, where it splits, `slice` alone decide the bits of the
 /// result; they depend on m, n and k, and not on whether an operand is packed.
 template <class T, class Arch>
 GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noexcept {

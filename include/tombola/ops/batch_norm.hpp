@@ -46,7 +46,7 @@ void update_moments(RunningMoments<T>& running, View<const T> mean, View<const T
 /// y[r, c] = (x[r, c] - mean[c]) / sqrt(variance[c] + epsilon) weight[c] + bias[c] + residual[r, c], then max(0, y) if `relu`.
 /// x [..., channels]; weight, bias [channels], or neither; a residual of the shape of x, or none. By the pass's `normalisation`, mean and variance are those of the batch, which
 /// then enter the running moments (`batch` with the momentum, `collect` as an average over batches by their rows), or the running ones.
-/// Gradients are 0 where the ReLU is closed, with the convention that it is at y = 0. Borrows the moments as long as the pass.
+/// Gradients are 0 where the ReLU is closed, with the convention that it is at y = 0. Borrows the moments during the call.
 /// Throws `std::invalid_argument` if shapes do not fit, for a batch without rows, or for values of two passes.
 /// Source: Ioffe, Szegedy, "Batch normalization", ICML 2015.
 template <class T>
