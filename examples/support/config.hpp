@@ -72,7 +72,10 @@ struct Config {
   double sigma_or_default() const { return sigma.value_or(usual_sigma); }
   double sigma_end_or_default() const { return sigma_end.value_or(has_fixed_noise() ? std::min(usual_sigma_end, sigma_or_default()) : 0); }
   double head_gain_or_default() const { return head_gain.value_or(network == "lenet" || is_transformer() ? 1 : 0.1); }
-  double start_or_default() const { return start.value_or(gate_kind() == tombola::GateKind::gaussian ? 0.5 : 0.0); }
+  double start_or_default() const {
+    const double usual = gate_kind() == tombola::GateKind::gaussian ? 0.5 : 0.0;
+    return start.value_or(std::max(range().low, std::min(usual, range().high)));  // the bounds may not be in order yet
+  }
   tombola::gates::Bounds range() const {
     const bool gaussian = gate_kind() == tombola::GateKind::gaussian;
     return {low.value_or(gaussian ? -1 : -5), high.value_or(gaussian ? 1.25 : 5)};
@@ -109,6 +112,12 @@ struct Config {
     }
     if (target_sparsity > 0 && penalty != "sparse") {
       throw std::runtime_error("--target-sparsity: expected --penalty sparse, of which a larger lambda closes more gates, got " + penalty);
+    }
+    if (target_sparsity > 0 && mode_value() == Mode::dense) {
+      throw std::runtime_error("--target-sparsity: expected a --mode with gates to close, got dense");
+    }
+    if (target_sparsity > 0 && ramp > 0) {
+      throw std::runtime_error("--ramp: expected none beside --target-sparsity, whose controller chooses lambda");
     }
     if (sigma_end_or_default() > 0 && !has_fixed_noise()) {
       throw std::runtime_error(tombola::concat("--sigma-end: expected --gates gaussian with --sigma-mode fixed, got ", gates, " and ", sigma_mode));

@@ -45,6 +45,9 @@ with tempfile.TemporaryDirectory() as name:
     refused(search(out, "--mode", "joint", "--weights", folder / "none.bin", expect=None), "--weights: expected --mode frozen-trained")
     refused(search(out, "--mode", "frozen-trained", "--weights", folder / "none.bin", expect=None), "none.bin")
     refused(search(out, "--mode", "dense", "--structure", "units", expect=None), "--structure")
+    refused(search(out, "--mode", "dense", "--target-sparsity", 0.9, expect=None), "--target-sparsity: expected a --mode with gates")
+    refused(search(out, "--ramp", 0.5, "--target-sparsity", 0.9, expect=None), "--ramp")
+    refused(search(out, "--start", 2, expect=None), "expected a start within the bounds [-1, 1.25], got 2")
 
     # --- data
     refused(search(out, data=folder / "nowhere", expect=None), "nowhere")

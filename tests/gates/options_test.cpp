@@ -147,6 +147,9 @@ TEST_CASE("options out of range are refused") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(make<float>({.start = not_a_number}), "fc1: expected a finite start, got nan",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.start = 2}), "fc1: expected a start within the bounds [-1, 1.25], got 2", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make<float>({.kind = GateKind::hard_concrete, .start = -6}), "fc1: expected a start within the bounds [-5, 5], got -6",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(make<float>({.reach = -0.5}), "fc1: expected a gate reach in [0, 100], got -0.5", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make<float>({.reach = not_a_number}), "fc1: expected a gate reach in [0, 100], got nan", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make<float>({.sharpness = 0.5}), "fc1: expected a gate sharpness in [1, 1e6], got 0.5", std::invalid_argument);

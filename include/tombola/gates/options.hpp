@@ -29,7 +29,7 @@ struct GateOptions {
   double sigma = 0.5;  ///< width of the noise (Gaussian only)
   SigmaMode sigma_mode = SigmaMode::fixed;
   bool sigma_through_penalty = false;
-  std::optional<double> start = std::nullopt;   ///< mean of the first parameters; default: a relaxed gate of 1/2
+  std::optional<double> start = std::nullopt;   ///< mean of the first parameters; default: a relaxed gate of 1/2, or the bound next to it
   double start_deviation = 0.01;                ///< their standard deviation
   /// How far outside of (0, 1) before the clamp the gradient still flows. 0: the derivative of the clamp. More: that of a wider one, with
   /// which closed and open gates learn what they would change, however narrow the noise is (a straight-through estimator: Bengio et
@@ -45,7 +45,7 @@ struct GateOptions {
 /// The gates of one layer at their start: theta_i = start + start_deviation n_i within the bounds, a function of (seed, id, i).
 /// `weight` is the frozen weight that the gates multiply, borrowed as long as the gates, or empty.
 /// Throws `std::invalid_argument` for a sigma not in (0, 100] (learned: not in [.1, 1], or not Gaussian), bounds that are no range,
-/// a reach not in [0, 100], a sharpness not in [1, 1e6], a start that is not finite, or a weight of another shape.
+/// a start that is not finite or outside of them, a reach not in [0, 100], a sharpness not in [1, 1e6], or a weight of another shape.
 template <class T>
 GateParameter<T> make_gates(const GateOptions& options, std::string name, std::uint64_t seed, std::uint32_t id,
                             const Shape& shape, View<const T> weight = {}) {
@@ -54,8 +54,10 @@ GateParameter<T> make_gates(const GateOptions& options, std::string name, std::u
   require(options.sigma > 0 && options.sigma <= 100, name, ": expected a gate sigma in (0, 100], got ", options.sigma);
   require(bounds.low < bounds.high, name, ": expected gate bounds with low < high, got [", bounds.low, ", ",
           bounds.high, "]");
-  const double start = options.start.value_or(gaussian ? 0.5 : 0.0);
+  const double start = options.start.value_or(std::clamp(gaussian ? 0.5 : 0.0, bounds.low, bounds.high));
   require(std::isfinite(start), name, ": expected a finite start, got ", start);
+  require(start >= bounds.low && start <= bounds.high, name, ": expected a start within the bounds [", bounds.low, ", ", bounds.high, "], got ",
+          start);
   require(options.reach >= 0 && options.reach <= 100, name, ": expected a gate reach in [0, 100], got ", options.reach);
   require(options.sharpness >= 1 && options.sharpness <= 1e6, name, ": expected a gate sharpness in [1, 1e6], got ", options.sharpness);
   require(options.start_deviation >= 0 && std::isfinite(options.start_deviation), name,
