@@ -7,53 +7,58 @@
 
 namespace {
 
-using examples::Config, examples::Variation;
+using examples::Config, examples::Variation, tombola::Index;
 
-constexpr double inputs = 784, outputs = 10;
+/// What the layers lie between.
+struct Ends {
+  Index inputs, outputs;
+};
 
-double weights(const std::vector<tombola::Index>& hidden) {
-  double count = 0, from = inputs;
-  for (const tombola::Index width : hidden) {
+double weights(const Ends& ends, const std::vector<Index>& hidden) {
+  double count = 0, from = static_cast<double>(ends.inputs);
+  for (const Index width : hidden) {
     count += from * static_cast<double>(width);
     from = static_cast<double>(width);
   }
-  return count + from * outputs;
+  return count + from * static_cast<double>(ends.outputs);
 }
 
 /// The hidden layers scaled by one factor, so that the network has about this share of the weights.
-std::vector<tombola::Index> scaled(const std::vector<tombola::Index>& hidden, double share) {
+std::vector<Index> scaled(const Ends& ends, const std::vector<Index>& hidden, double share) {
   const auto by = [&hidden](double factor) {
-    std::vector<tombola::Index> widths;
-    for (const tombola::Index width : hidden) {
-      widths.push_back(std::max<tombola::Index>(1, std::llround(factor * static_cast<double>(width))));
+    std::vector<Index> widths;
+    for (const Index width : hidden) {
+      widths.push_back(std::max<Index>(1, std::llround(factor * static_cast<double>(width))));
     }
     return widths;
   };
   double low = 0, high = 1;
   while (high - low > 1e-6) {
     const double middle = (low + high) / 2;
-    (weights(by(middle)) < share * weights(hidden) ? low : high) = middle;
+    (weights(ends, by(middle)) < share * weights(ends, hidden) ? low : high) = middle;
   }
   return by(high);
 }
 
 bool run(const Config& config) {
+  const examples::ImageTask task(config);
+  const Ends ends{task.features(), task.classes()};
   std::vector<Variation> variations;
   for (const double share : {1.0, 0.44, 0.31, 0.18, 0.10, 0.055, 0.03, 0.01}) {
     Config one = config;
-    one.hidden = scaled(config.hidden, share);
+    one.hidden = scaled(ends, config.hidden, share);
     std::string widths;
-    for (const tombola::Index width : one.hidden) widths += (widths.empty() ? "" : "-") + std::to_string(width);
+    for (const Index width : one.hidden) widths += (widths.empty() ? "" : "-") + std::to_string(width);
     char label[64];
-    std::snprintf(label, sizeof label, "%.1f%% (%s)", 100 * weights(one.hidden) / weights(config.hidden), widths.c_str());
+    std::snprintf(label, sizeof label, "%.1f%% (%s)", 100 * weights(ends, one.hidden) / weights(ends, config.hidden), widths.c_str());
     variations.push_back({"size-" + widths, label, one});
   }
   examples::remove_result(config.out + "/sweep.md");
-  const auto outcomes = examples::run_experiment(config.out, variations, examples::ImageTask(config));
+  const auto outcomes = examples::run_experiment(config.out, variations, task);
   if (!outcomes) return false;
   std::vector<examples::SweepPoint> rows;
   for (const auto& outcome : *outcomes) {
-    rows.push_back({weights(outcome.variation.config.hidden) / weights(config.hidden), outcome.mean("/accuracy/test/binary"),
+    rows.push_back({weights(ends, outcome.variation.config.hidden) / weights(ends, config.hidden), outcome.mean("/accuracy/test/binary"),
                     outcome.deviation("/accuracy/test/binary")});
   }
   const std::string table = examples::markdown_table(*outcomes, "base network");

@@ -41,6 +41,8 @@ class ImageTask final : public Task {
   std::string unit() const override { return "images"; }
   std::string title() const override { return concat(train_.count() + validation_.count(), " images"); }
   const Json& description() const override { return description_; }
+  Index features() const { return train_.features(); }  ///< of one image
+  Index classes() const { return train_.classes; }
   Properties properties(const Config& config) const override {
     Properties made = config.properties();
     made.insert({{"image", image_property(train_)},

@@ -52,7 +52,7 @@ inline std::optional<Json> run_replicates(const Config& config, const Task& task
     Json json = run_one(config, task, config.out, label);
     return json.empty() ? std::nullopt : std::optional(std::move(json));
   }
-  remove_result(config.out + "/summary.json");
+  remove_conclusions(config.out);
   std::vector<Json> summaries;
   for (int i = 0; i < config.replicates; ++i) {
     Config one = config;

@@ -246,7 +246,8 @@ inline Json run_one(const Config& config, const Task& task, const std::string& f
   if (config.resume && !resumes) console.say("no checkpoint in " + folder + ": starting anew");
 
   const auto write_results = [&] {
-    remove_result(folder + "/summary.json");
+    remove_conclusions(folder);
+    if (!strong) remove_result(folder + "/ticket.tombola");  // of an earlier search; weights.bin may be what --weights names
     write_file(folder + "/history.csv", history_csv(search.state().history));
     write_result(config, properties, context, network, result);
   };

@@ -55,4 +55,9 @@ inline void remove_result(const std::string& path) {
   std::filesystem::remove(path, not_there);
 }
 
+/// The same for all that a search concludes in its folder, but for its ticket, its history and its weights.
+inline void remove_conclusions(const std::string& folder) {
+  for (const char* name : {"summary.json", "search.svg", "layers.svg", "gates.svg"}) remove_result(folder + "/" + name);
+}
+
 }  // namespace examples

@@ -3,13 +3,15 @@
 import csv
 import json
 import os
+import re
 import tempfile
 import xml.dom.minidom
 from pathlib import Path
 
-from program import lenet_mnist, run, search, skip_unless_built, subset, summary, tombola, write_data
+from program import build, lenet_mnist, run, search, skip_unless_built, subset, summary, tombola, write_data
 
-skip_unless_built(lenet_mnist, tombola)
+sweep = build / "examples/base_size_sweep"
+skip_unless_built(lenet_mnist, tombola, sweep)
 
 
 def share(value):
@@ -76,6 +78,24 @@ with tempfile.TemporaryDirectory() as folder:
         search(one, "--validation", 30, "--epochs", 20, "--batch", 32, "--sigma", 0.4, "--sigma-mode", mode, data=data)
         for layer in summary(one)["layers"]:
             assert 0.1 <= layer["sigma"] <= 1 and abs(layer["sigma"] - 0.4) > 1e-5, (mode, layer)
+
+    # What another search concluded in the same folder does not stand beside the new summary.
+    again = Path(folder, "again")
+    left = lambda: {path.name for path in again.iterdir()}
+    search(again, "--validation", 30, data=data)
+    assert {"ticket.tombola", "summary.json", "search.svg", "layers.svg", "gates.svg"} <= left(), left()
+    search(again, "--validation", 30, "--mode", "dense", data=data)
+    assert left() == {"checkpoint.bin", "history.csv", "summary.json", "search.svg", "weights.bin"}, left()
+    search(again, "--validation", 30, "--replicates", 2, data=data)
+    assert not {path for path in left() if path.endswith(".svg")}, left()
+
+    # Base sizes are shares of the weights between these images and these classes.
+    sizes = Path(folder, "sizes")
+    run(sweep, "--data", data, "--out", sizes, "--hidden", "40,20", "--epochs", 1, "--validation", 30, "--quiet")
+    shares = [(float(share), [16, *map(int, widths.split("-")), 3])
+              for share, widths in re.findall(r"^\| ([\d.]+)% \(([\d-]+)\)", (sizes / "sweep.md").read_text(), re.M)]
+    weights = lambda layers: sum(a * b for a, b in zip(layers, layers[1:]))
+    assert len(shares) == 8 and all(abs(share - 100 * weights(layers) / weights([16, 40, 20, 3])) < 0.051 for share, layers in shares), shares
 
     # Replicates: a folder a seed, mean and spread beside them.
     several = Path(folder, "several")
