@@ -18,7 +18,8 @@ install_packages() {
     return
   fi
   for package; do
-    [[ $(dpkg-query -W -f='${db:Status-Status} ' "$package" 2>/dev/null) == *installed* ]] || missing+=("$package")
+    # one word for each architecture; "not-installed" is what dpkg says of packages that others only name
+    [[ " $(dpkg-query -W -f='${db:Status-Status} ' "$package" 2>/dev/null)" == *' installed '* ]] || missing+=("$package")
   done
   ((${#missing[@]})) || return 0
 
