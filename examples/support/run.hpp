@@ -222,6 +222,18 @@ inline void describe_result(const std::string& path, bool strong, Json& json) {
                     {"entropy_bytes", ticket::entropy_bytes(found)}};
 }
 
+/// How long the search took, where the summary of it that stands in the folder says so.
+inline Json measured_before(const std::string& folder, const std::string& rate) {
+  Json found = Json::object();
+  if (!std::filesystem::is_regular_file(folder + "/summary.json")) return found;
+  const Bytes text = read_file(folder + "/summary.json");
+  const Json summary = Json::parse(text.begin(), text.end(), nullptr, false);
+  for (const std::string& name : {std::string("seconds"), rate}) {
+    if (summary.is_object() && summary.contains(name)) found[name] = summary[name];
+  }
+  return found;
+}
+
 /// One search, and all its files into the folder, which the caller holds as a `RunFolder`; an empty summary if it was interrupted.
 inline Json run_one(const Config& config, const Task& task, const std::string& folder, const std::string& name) {
   Context context(config.threads);
@@ -244,6 +256,8 @@ inline Json run_one(const Config& config, const Task& task, const std::string& f
   Console console(config, name, search.steps(), search.state().step);
   if (resumes) console.say(concat("going on after step ", search.state().step, " of ", search.steps()));
   if (config.resume && !resumes) console.say("no checkpoint in " + folder + ": starting anew");
+  const std::string rate = task.unit() + "_per_second";
+  const Json before = resumes && search.state().step == search.steps() ? measured_before(folder, rate) : Json::object();  // all is done already
 
   const auto write_results = [&] {
     remove_conclusions(folder);
@@ -273,7 +287,8 @@ inline Json run_one(const Config& config, const Task& task, const std::string& f
             {"gates", summary.gates()},
             {"layers", summary.layers()}};
   summary.add_scores(json, task, build);
-  if (search.seconds() > 0) json[task.unit() + "_per_second"] = static_cast<double>(search.labels()) / search.seconds();
+  if (search.seconds() > 0) json[rate] = static_cast<double>(search.labels()) / search.seconds();
+  json.update(before);
   describe_result(result, strong, json);
   write_figures(folder, concat(config.network, " on ", task.title(), ", seed ", config.seed),
                 search.state().history, network);

@@ -1,13 +1,15 @@
 """A search that is killed, or interrupted, and resumed ends in the same bytes as one that was left alone."""
 
 import os
+import random
+import re
 import signal
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from program import check_kills, lenet_mnist, results, run, search, skip_unless_built, subset
+from program import check_kills, lenet_mnist, results, search, skip_unless_built, subset, summary
 
 skip_unless_built(lenet_mnist)
 options = ["--epochs", "12", "--checkpoint-every", "1", "--target-sparsity", "0.9"]
@@ -30,15 +32,48 @@ with tempfile.TemporaryDirectory() as folder:
     killed = Path(folder, "killed")
     check_kills(command(killed, options), killed, undisturbed, whole, seed=1)
 
-    # ctrl-C saves a checkpoint in the middle of an epoch.
-    interrupted = Path(folder, "interrupted")
-    process = start(interrupted)
-    time.sleep(whole / 2)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) in (0, 130), "ctrl-C must end the search with a checkpoint"
-    assert Path(interrupted, "checkpoint.bin").exists()
-    search(interrupted, *options, "--resume")
-    assert results(interrupted) == results(undisturbed), "ctrl-C and --resume changed the result"
+    # ctrl-C and a polite kill save a checkpoint in the middle of an epoch.
+    moments = random.Random(3)
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        for attempt in range(100):
+            interrupted = Path(folder, f"interrupted-{sent}-{attempt}")
+            told = [part for part in command(interrupted, options) if part != "--quiet"]
+            process = subprocess.Popen([str(part) for part in told], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            while not Path(interrupted, "checkpoint.bin").exists() and process.poll() is None:
+                time.sleep(0.001)
+            time.sleep(moments.uniform(0, whole / 4))  # a checkpoint is written between two epochs
+            process.send_signal(sent)
+            said = process.communicate(timeout=60)[0]
+            assert process.returncode in (0, 130), (process.returncode, said)
+            stop = re.search(r"interrupted after step (\d+); --resume goes on from", said)
+            assert (stop is not None) == (process.returncode == 130), said
+            if stop and int(stop.group(1)) % 55:  # 7,000 images in batches of 128 are 55 steps
+                break
+        else:
+            raise AssertionError(f"signal {sent} never stopped a search in the middle of an epoch")
+        assert not Path(interrupted, "summary.json").exists()
+        search(interrupted, *options, "--resume")
+        assert results(interrupted) == results(undisturbed), f"signal {sent} and --resume changed the result"
+
+    # One that has ended is resumed: nothing changes, not even how long it took.
+    before, told = results(undisturbed), summary(undisturbed)
+    search(undisturbed, *options, "--resume")
+    assert results(undisturbed) == before and summary(undisturbed) == told
+
+    # Several seeds, of which the first has ended and the second was killed.
+    several, second = Path(folder, "two"), Path(folder, "second")
+    search(second, *options, "--seed", "2")
+    process = start(several, [*options, "--replicates", "2"])
+    while not Path(several, "seed-2/checkpoint.bin").exists():
+        assert process.poll() is None, process.returncode
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    first = summary(several / "seed-1")
+    search(several, *options, "--replicates", "2", "--resume")
+    assert results(several / "seed-1") == before and results(several / "seed-2") == results(second)
+    seconds = [summary(several / f"seed-{seed}")["seconds"]["search"] for seed in (1, 2)]
+    assert seconds[0] == first["seconds"]["search"] and abs(summary(several)["seconds"]["search"]["mean"] - sum(seconds) / 2) < 1e-12
 
     # A second run in a folder where one is going on is refused and changes nothing; the folder is free as soon as the first is dead.
     def contents(folder):
