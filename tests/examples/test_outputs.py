@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import statistics
 import tempfile
 import xml.dom.minidom
 from pathlib import Path
@@ -99,11 +100,14 @@ with tempfile.TemporaryDirectory() as folder:
 
     # Replicates: a folder a seed, mean and spread beside them.
     several = Path(folder, "several")
-    search(several, "--replicates", 2, "--seed", 5, "--validation", 30, data=data)
-    whole, ones = summary(several), [summary(several / f"seed-{seed}") for seed in (5, 6)]
-    assert whole["seeds"] == [5, 6]
-    mean = sum(one["accuracy"]["test"]["binary"] for one in ones) / 2
-    assert abs(whole["accuracy"]["test"]["binary"]["mean"] - mean) < 1e-12
+    search(several, "--replicates", 3, "--seed", 5, "--validation", 30, data=data)
+    whole, ones = summary(several), [summary(several / f"seed-{seed}") for seed in (5, 6, 7)]
+    assert whole["seeds"] == [5, 6, 7]
+    for path in ("accuracy/test/binary", "accuracy/control/unmasked", "gates/sparsity", "ticket/bytes", "seconds/search"):
+        of_all, of_each = whole, ones
+        for key in path.split("/"):
+            of_all, of_each = of_all[key], [one[key] for one in of_each]
+        assert abs(of_all["mean"] - statistics.mean(of_each)) < 1e-12 * max(of_each) and abs(of_all["deviation"] - statistics.stdev(of_each)) < 1e-12 * max(of_each), path
 
     # Without --data: a cache folder with nothing in it is none, but a folder that $TOMBOLA_DATA names is not passed over.
     cache = Path(folder, "cache/tombola/mnist")
