@@ -1,10 +1,14 @@
 """Every bad input gives one clear line and a status that is not zero, and loses nothing that was there before."""
 
+import json
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "ticket"))
+from independent_reader import crc64
 from program import build, idx, lenet_mnist, run, search, skip_unless_built, subset, tombola, write_data
 
 gate_tables = build / "examples/gate_tables"
@@ -31,23 +35,28 @@ with tempfile.TemporaryDirectory() as name:
                                   ("--seed", 1, 2), ("--weights", "a", "b"), ("--out", folder / "a", folder / "b")]:
         refused(search(out, option, first, option, second, expect=None), option)
     refused(search(out, "--hidden", 30, 10, expect=None), "10")
-    refused(search(out, "--low", 2, expect=None), "bounds")
-    refused(search(out, "--gates", "hard-concrete", "--sigma", 0.5, expect=None), "--sigma")
-    refused(search(out, "--gates", "hard-concrete", "--sigma-end", 0.2, expect=None), "--sigma-end")
-    refused(search(out, "--sigma-mode", "layer", "--sigma-end", 0.2, expect=None), "--sigma-end")
-    refused(search(out, "--gates", "hard-concrete", "--sigma-mode", "layer", expect=None), "--sigma-mode")
-    refused(search(out, "--sigma-penalty", expect=None), "--sigma-penalty")
-    refused(search(out, "--no-bounds", "--low", 0, expect=None), "--no-bounds")
-    for penalty in ("none", "undecided", "variance", "entropy"):
-        refused(search(out, "--penalty", penalty, "--target-sparsity", 0.9, expect=None), "--target-sparsity: expected --penalty sparse")
-    refused(run(gate_tables, "--data", subset, "--out", out, "--target-sparsity", 0.9, expect=None), "--target-sparsity")
-    refused(search(out, "--mode", "frozen-trained", expect=None), "--weights")
-    refused(search(out, "--mode", "joint", "--weights", folder / "none.bin", expect=None), "--weights: expected --mode frozen-trained")
-    refused(search(out, "--mode", "frozen-trained", "--weights", folder / "none.bin", expect=None), "none.bin")
-    refused(search(out, "--mode", "dense", "--structure", "units", expect=None), "--structure")
-    refused(search(out, "--mode", "dense", "--target-sparsity", 0.9, expect=None), "--target-sparsity: expected a --mode with gates")
-    refused(search(out, "--ramp", 0.5, "--target-sparsity", 0.9, expect=None), "--ramp")
-    refused(search(out, "--start", 2, expect=None), "expected a start within the bounds [-1, 1.25], got 2")
+    for options, line in (
+        (("--low", 2), "fc1.weight: expected gate bounds with low < high, got [2, 1.25]"),
+        (("--start", 2), "fc1.weight: expected a start within the bounds [-1, 1.25], got 2"),
+        (("--gates", "hard-concrete", "--sigma", 0.5), "--sigma: expected --gates gaussian, whose noise it is the width of, got hard-concrete"),
+        (("--gates", "hard-concrete", "--sigma-end", 0.2), "--sigma-end: expected --gates gaussian with --sigma-mode fixed, got hard-concrete and fixed"),
+        (("--sigma-mode", "layer", "--sigma-end", 0.2), "--sigma-end: expected --gates gaussian with --sigma-mode fixed, got gaussian and layer"),
+        (("--gates", "hard-concrete", "--sigma-mode", "layer"), "--sigma-mode: expected fixed, or --gates gaussian, whose noise is learned, got layer and hard-concrete"),
+        (("--sigma-penalty",), "--sigma-penalty: expected a --sigma-mode in which sigma is learned, got fixed"),
+        (("--no-bounds", "--low", 0), "--no-bounds: expected no --low and no --high beside it"),
+        *((("--penalty", penalty, "--target-sparsity", 0.9), "--target-sparsity: expected --penalty sparse, of which a larger lambda closes more gates, got " + penalty)
+          for penalty in ("none", "undecided", "variance", "entropy")),
+        (("--mode", "dense", "--target-sparsity", 0.9), "--target-sparsity: expected a --mode with gates to close, got dense"),
+        (("--ramp", 0.5, "--target-sparsity", 0.9), "--ramp: expected none beside --target-sparsity, whose controller chooses lambda"),
+        (("--mode", "frozen-trained"), "--weights: expected the weights.bin of another run for --mode frozen-trained, got nothing"),
+        (("--mode", "joint", "--weights", "none.bin"), "--weights: expected --mode frozen-trained, whose weights it names, got joint"),
+        (("--mode", "frozen-trained", "--weights", "none.bin"), "none.bin: cannot open for reading: No such file or directory"),
+        (("--mode", "dense", "--structure", "units"), "--structure: expected weights for --mode dense, which has no gates, got units"),
+        (("--cost-in-weights",), "--cost-in-weights: expected gates on the neurons of a fully connected network (--structure units), got weights of lenet")):
+        result = search(out, *options, expect=1)
+        assert result.stderr == f"lenet_mnist: {line}\n", (options, result.stderr)
+    result = run(gate_tables, "--data", subset, "--out", out, "--target-sparsity", 0.9, expect=1)
+    assert result.stderr == "gate_tables: --target-sparsity: expected none, since the rows of these tables differ in lambda\n", result.stderr
 
     # --- data
     refused(search(out, data=folder / "nowhere", expect=None), "nowhere")
@@ -106,5 +115,16 @@ with tempfile.TemporaryDirectory() as name:
             refused(run(tombola, command, bad, expect=None), "bad.tombola")
     refused(run(tombola, "verify", folder / "none.tombola", expect=None), "none.tombola")
     refused(run(tombola, "eval", ticket, "--data", subset, expect=None), "expected images of")  # 28 x 28 images, a ticket for 4 x 4
+    more = write_data(folder / "more", classes=4)
+    assert run(tombola, "eval", ticket, "--data", more, expect=1).stderr == f"tombola: {more}: expected at most 3 classes, got 4\n"
+    # An intact file whose weights are not those that the mask was found for.
+    layer = json.loads(run(tombola, "inspect", "--json", ticket).stdout)["layers"][0]
+    known = int(layer["weights_hash"], 16).to_bytes(8, "little")
+    at = good_ticket.index(known)
+    altered = good_ticket[:at] + bytes([known[0] ^ 1]) + good_ticket[at + 1:-8]
+    bad.write_bytes(altered + crc64(altered).to_bytes(8, "little"))
+    run(tombola, "inspect", bad)
+    line = f"expected seed 1 to give the weights of {layer['name']} that the mask was found for, got others"
+    assert run(tombola, "verify", bad, expect=1).stderr == f"tombola: {bad}: {line}\n"
     refused(run(tombola, expect=None), "subcommand")
     refused(run(tombola, "eval", ticket, "--data", folder / "nowhere", expect=None), "nowhere")

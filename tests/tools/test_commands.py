@@ -1,7 +1,11 @@
 """The project's own commands refuse what they cannot do in one line, before they install or build anything; and install what is missing."""
 
+import importlib.machinery
+import importlib.util
+import json
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -36,3 +40,77 @@ with tempfile.TemporaryDirectory() as folder:
     Path(folder, "installed").unlink()
     done = run("bash", "-euc", script, "test", "there", "both", cwd=root, env=environment)
     assert done.returncode == 0 and not done.stdout and not Path(folder, "installed").exists(), done
+
+# What counts as passed and failed: a doctest program its cases, a script one; one that dies after its last case failed once.
+with tempfile.TemporaryDirectory() as folder:
+    cases = "[doctest] test cases:    4 |    {} passed | {} failed | 0 skipped\n".format
+    log = [{"result": "OK", "stdout": cases(4, 0)}, {"result": "FAIL", "stdout": cases(3, 1)}, {"result": "FAIL", "stdout": cases(4, 0)}, {"result": "OK"},
+           {"result": "OK", "stdout": "nothing of doctest"}, {"result": "FAIL", "stdout": ""}, {"result": "TIMEOUT"}, {"result": "SKIP", "stdout": cases(9, 9)}]
+    Path(folder, "testlog.json").write_text("".join(json.dumps(test) + "\n" for test in log))
+    done = run(sys.executable, root / "tools/lib/count_tests.py", Path(folder, "testlog.json"))
+    assert done.stdout == "13 4\n", done
+
+# The lines of RESULTS.md: of one seed, of several, of no strong ticket; only blocks whose names are all given are written again.
+loader = importlib.machinery.SourceFileLoader("reproduce", str(root / "tools/reproduce"))
+reproduce = importlib.util.module_from_spec(importlib.util.spec_from_loader("reproduce", loader))
+loader.exec_module(reproduce)
+with tempfile.TemporaryDirectory() as folder:
+    reproduce.ROOT = Path(folder)
+    reproduce.OUT = Path(folder, "out")
+
+    def write(name, several, mode, subset=False):
+        def figures(value):
+            return {"mean": value, "deviation": value / 8} if several else value
+
+        s = {"config": {"mode": mode}, "data": {"subset": subset}, "gates": {"sparsity": figures(0.5), "kept": figures(1000)},
+             "accuracy": {"test": {"binary": figures(0.75)}, "control": {"shuffled_mask": figures(0.125)}}}
+        if mode == "frozen-random":
+            s["ticket"] = {"bytes": figures(800)}
+        (reproduce.OUT / name).mkdir(parents=True)
+        Path(reproduce.OUT, name, "summary.json").write_text(json.dumps(s))
+
+    write("s95", True, "frozen-random")
+    write("target-50", False, "frozen-random")
+    write("dense", False, "dense")
+    write("s99", False, "frozen-random", subset=True)
+    cells = lambda name: [cell.strip() for cell in reproduce.line(name).strip("|").split("|")]
+    heads = [cell.strip() for cell in reproduce.header("s95").splitlines()[0].strip("|").split("|")]
+    row = dict(zip(heads, cells("s95"), strict=True))
+    assert (row["sparsity"], row["test (binary)"], row["kept"], row["shuffled"], row["ticket, bytes"], row["no mask"]) == (
+        "50.00 ± 6.25", "**75.00 ± 9.38**", "1000 ± 125", "12.5 ± 1.6", "800 ± 100", "–"), row
+    assert dict(zip(heads, cells("target-50")))["test (binary)"] == "**75.00**" and dict(zip(heads, cells("dense")))["test (binary)"] == "75.00"
+    try:
+        reproduce.line("s99")
+    except SystemExit as refused:
+        assert "s99: expected full MNIST, got the subset" in str(refused)
+    else:
+        raise AssertionError("a result on the subset was taken")
+
+    text = "before\n<!-- reproduce s95 -->\nold\n<!-- end -->\nbetween\n<!-- reproduce dense target-50 -->\nold\n<!-- end -->\nafter\n"
+    results = Path(folder, "RESULTS.md")
+    results.write_text(text)
+    reproduce.update(["s95", "dense"])
+    assert results.read_text() == text.replace("old", reproduce.header("s95") + "\n" + reproduce.line("s95"), 1)
+    reproduce.update(["dense", "target-50"])
+    assert results.read_text().endswith("between\n<!-- reproduce dense target-50 -->\n" + "\n".join([reproduce.header("dense"), reproduce.line("dense"), reproduce.line("target-50")]) +
+                                        "\n<!-- end -->\nafter\n")
+
+    # A result of these options is kept; of others it is not: then the program runs, and a failure is told.
+    program = Path(folder, "build/examples/lenet_mnist")
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$@" >>"$0.calls"\n[ ! -e "$0.fails" ]\n')
+    program.chmod(0o755)
+    Path(reproduce.OUT, "s95/options.txt").write_text(reproduce.SEARCHES["s95"][2])
+    reproduce.run("s95", 1)
+    assert not Path(f"{program}.calls").exists() and Path(reproduce.OUT, "s95/summary.json").exists()
+    Path(reproduce.OUT, "s95/options.txt").write_text("--epochs 1")
+    reproduce.run("s95", 2)
+    assert Path(f"{program}.calls").read_text().split() == ["--quiet", "--resume", *reproduce.SEARCHES["s95"][2].split(), "--threads", "1", "--out", str(reproduce.OUT / "s95")]
+    assert [path.name for path in Path(reproduce.OUT, "s95").iterdir()] == ["options.txt"]
+    Path(f"{program}.fails").touch()
+    try:
+        reproduce.run("s95", 1)
+    except SystemExit as refused:
+        assert str(refused) == "reproduce: s95: the search failed"
+    else:
+        raise AssertionError("a search that failed was taken")
