@@ -4,6 +4,7 @@
 
 #include "support/architectures.hpp"
 #include "support/arrays.hpp"
+#include "support/worst.hpp"
 
 using namespace tombola;
 
@@ -44,9 +45,9 @@ TEST_CASE_TEMPLATE_DEFINE("adam is algorithm 1 of the paper", Kind, algorithm) {
     CHECK((theta.intact() && m.intact() && v.intact()));
     double worst = 0, worst_m = 0, worst_v = 0;
     for (Index i = 0; i < size; ++i) {
-      worst = std::max(worst, std::abs(static_cast<double>(theta[i]) - exact_theta[at(i)]));
-      worst_m = std::max(worst_m, std::abs(static_cast<double>(m[i]) - exact_m[at(i)]));
-      worst_v = std::max(worst_v, std::abs(static_cast<double>(v[i]) - exact_v[at(i)]));
+      test::widen(worst, std::abs(static_cast<double>(theta[i]) - exact_theta[at(i)]));
+      test::widen(worst_m, std::abs(static_cast<double>(m[i]) - exact_m[at(i)]));
+      test::widen(worst_v, std::abs(static_cast<double>(v[i]) - exact_v[at(i)]));
     }
     // Five steps of at most .05, on parameters of order 1; 1 - .999 in float is off by 2e-5, which the bias correction
     // takes up only in part.

@@ -4,6 +4,7 @@
 
 #include "support/architectures.hpp"
 #include "support/arrays.hpp"
+#include "support/worst.hpp"
 
 using namespace tombola;
 
@@ -78,7 +79,7 @@ double error(const std::vector<double>& expected, const T* got) {
   for (std::size_t i = 0; i < expected.size(); ++i) {
     largest = std::max(largest, std::abs(expected[i]));
     const double off = std::abs(static_cast<double>(got[i]) - expected[i]);
-    worst = std::isnan(off) ? INFINITY : std::max(worst, off);
+    test::widen(worst, off);
   }
   return worst / largest;
 }

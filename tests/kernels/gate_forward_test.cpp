@@ -20,20 +20,20 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 /// One gate, drawn in double from the noise that the kernel draws.
 struct Drawn {
   double before, z, slope;  ///< before the clamp; dz/dtheta
+  double unclamped_slope;   ///< the same where the clamp is not looked at
 };
 template <class T>
 Drawn draw(const GaussianGate<T>&, double theta, double noise, double sigma) {
   const double x = theta + sigma * noise;
-  return {x, std::clamp(x, 0.0, 1.0), x > 0 && x < 1 ? 1.0 : 0.0};
+  return {x, std::clamp(x, 0.0, 1.0), x > 0 && x < 1 ? 1.0 : 0.0, 1.0};
 }
 template <class T>
 Drawn draw(const HardConcreteGate<T>&, double theta, double noise, double) {
   const double s = 1 / (1 + std::exp(-(noise + theta) * 1.5));
   const double x = s * 1.2 - 0.1;
-  return {x, std::clamp(x, 0.0, 1.0), x > 0 && x < 1 ? 1.2 * 1.5 * s * (1 - s) : 0.0};
+  const double slope = 1.2 * 1.5 * s * (1 - s);
+  return {x, std::clamp(x, 0.0, 1.0), x > 0 && x < 1 ? slope : 0.0, slope};
 }
-
-constexpr double reach = 0.25;  // exact in every T
 
 /// What the kernels read and write for `size` gates.
 template <class T>
@@ -89,13 +89,13 @@ void check_sample(Index size, bool weighted, bool own_sigma) {
     const double sigma = static_cast<double>(own_sigma ? layer.sigmas[at(i)] : T(0.4));
     const Drawn exact = draw(formulas, static_cast<double>(layer.theta[at(i)]), noise[at(i)], sigma);
     const T z = layer.gate[i];
-    wrong += std::abs(static_cast<double>(z) - exact.z) > tolerance;
+    wrong += !(std::abs(static_cast<double>(z) - exact.z) <= tolerance);
     wrong += layer.product[i] != (weighted ? z * layer.weight[at(i)] : z);
     wrong += layer.is_open(i) != (z > 0 && z < 1);
     // On the edge, T may decide otherwise.
     if (std::min(std::abs(exact.before), std::abs(exact.before - 1)) > tolerance) {
       wrong += layer.is_open(i) != (exact.slope != 0);
-      if (!Gate<T>::unit_slope) wrong += std::abs(static_cast<double>(layer.slope[i]) - exact.slope) > 2 * tolerance;
+      if (!Gate<T>::unit_slope) wrong += !(std::abs(static_cast<double>(layer.slope[i]) - exact.slope) <= 2 * tolerance);
     }
     (exact.slope != 0 ? inside : outside) += 1;
     sums[at(i / kernels::gate_grain)] += static_cast<double>(z);
@@ -108,6 +108,61 @@ void check_sample(Index size, bool weighted, bool own_sigma) {
   for (std::size_t c = 0; c < sums.size(); ++c) {
     CHECK(std::abs(layer.sums[static_cast<Index>(c)] - sums[c]) <=
           (sizeof(T) == 4 ? 1e-7 : 1e-15) * static_cast<double>(size) + 1e-14);
+  }
+}
+
+/// Gates that reach further write the same values, and let the gradient flow where the reference says, by the slope that it says.
+template <class Kind, template <class> class Gate>
+void check_reach(double reach) {
+  using T = typename Kind::T;
+  const double tolerance = sizeof(T) == 4 ? 1e-6 : 1e-14;
+  for (const Index size : {1, 63, 1000}) {
+    Layer<T> near(size), far(size);
+    auto input = far.input(true, false);
+    kernels::gate_sample<Gate<T>, T, typename Kind::Arch>(1, {}, stream, near.input(true, false), near.output());
+    input.reach = T(reach);  // exact in every T
+    kernels::gate_sample<Gate<T>, T, typename Kind::Arch>(1, {}, stream, input, far.output());
+    CHECK(far.product == near.product);
+    CHECK(far.gate == near.gate);
+    CHECK(far.sums == near.sums);
+    std::vector<float> noise(at(size));
+    kernels::fill_noise<typename Gate<T>::Noise, typename Kind::Arch>(stream, 0, size, noise.data());
+    Index wrong = 0, more = 0;
+    for (Index i = 0; i < size; ++i) {
+      const Drawn exact = draw(Gate<T>(), static_cast<double>(far.theta[at(i)]), noise[at(i)], static_cast<double>(T(0.4)));
+      if (std::min(std::abs(exact.before + reach), std::abs(exact.before - 1 - reach)) <= tolerance) continue;
+      const bool open = exact.before > -reach && exact.before < 1 + reach;
+      wrong += far.is_open(i) != open;
+      more += far.is_open(i) && !near.is_open(i);
+      if (!Gate<T>::unit_slope) wrong += !(std::abs(static_cast<double>(far.slope[i]) - (open ? exact.unclamped_slope : 0)) <= 2 * tolerance);
+    }
+    CHECK(wrong == 0);
+    if (size >= 1000) CHECK(more > size / 50);
+    if (size % 64 != 0) CHECK((far.open.back() >> (size % 64)) == 0);
+  }
+}
+
+/// A sharp clamp around 1/2 changes the values, not where the gradient flows nor by which slope.
+template <class Kind, template <class> class Gate>
+void check_sharp() {
+  using T = typename Kind::T;
+  for (const Index size : {1, 63, 1000}) {
+    Layer<T> soft(size), sharp(size);
+    kernels::gate_sample<Gate<T>, T, typename Kind::Arch>(1, {}, stream, soft.input(true, false), soft.output());
+    kernels::gate_sample<Gate<T>, T, typename Kind::Arch>(1, Gate<T>(T(4)), stream, sharp.input(true, false), sharp.output());
+    CHECK((sharp.open == soft.open && sharp.slope == soft.slope));
+    Index wrong = 0, between = 0;
+    double sum = 0;
+    for (Index i = 0; i < size; ++i) {
+      const double expected = std::clamp((static_cast<double>(soft.gate[i]) - 0.5) * 4 + 0.5, 0.0, 1.0);
+      wrong += !(std::abs(static_cast<double>(sharp.gate[i]) - expected) <= (sizeof(T) == 4 ? 1e-6 : 1e-14));
+      wrong += sharp.product[i] != sharp.gate[i] * sharp.weight[at(i)];
+      between += sharp.gate[i] > 0 && sharp.gate[i] < 1;
+      sum += static_cast<double>(sharp.gate[i]);
+    }
+    CHECK(wrong == 0);
+    CHECK(std::abs(sharp.sums[0] - sum) < 1e-3);  // sums of up to 1,000 in T
+    if (size >= 1000) CHECK((between > 0 && between < size / 8));
   }
 }
 
@@ -128,53 +183,14 @@ TEST_CASE_TEMPLATE_DEFINE("gate_sample agrees with a reference in double", Kind,
 TEST_CASE_TEMPLATE_APPLY(sample, test::OnEach);
 
 TEST_CASE_TEMPLATE_DEFINE("gate_sample: the gradient flows as far as gates reach", Kind, reaches) {
-  using T = typename Kind::T;
-  const double tolerance = sizeof(T) == 4 ? 1e-6 : 1e-14;
-  for (const Index size : {1, 63, 1000}) {
-    Layer<T> near(size), far(size);
-    auto input = far.input(true, false);
-    kernels::gate_sample<GaussianGate<T>, T, typename Kind::Arch>(1, {}, stream, near.input(true, false), near.output());
-    input.reach = T(reach);
-    kernels::gate_sample<GaussianGate<T>, T, typename Kind::Arch>(1, {}, stream, input, far.output());
-    CHECK(far.product == near.product);
-    CHECK(far.gate == near.gate);
-    CHECK(far.sums == near.sums);
-    std::vector<float> noise(at(size));
-    kernels::fill_noise<typename GaussianGate<T>::Noise, typename Kind::Arch>(stream, 0, size, noise.data());
-    Index wrong = 0, more = 0;
-    for (Index i = 0; i < size; ++i) {
-      const double before = draw(GaussianGate<T>(), static_cast<double>(far.theta[at(i)]), noise[at(i)], static_cast<double>(T(0.4))).before;
-      if (std::min(std::abs(before + reach), std::abs(before - 1 - reach)) <= tolerance) continue;
-      wrong += far.is_open(i) != (before > -reach && before < 1 + reach);
-      more += far.is_open(i) && !near.is_open(i);
-    }
-    CHECK(wrong == 0);
-    if (size >= 1000) CHECK(more > size / 20);
-    if (size % 64 != 0) CHECK((far.open.back() >> (size % 64)) == 0);
-  }
+  check_reach<Kind, GaussianGate>(0.25);
+  check_reach<Kind, HardConcreteGate>(0.0625);  // their draws lie between -.1 and 1.1
 }
 TEST_CASE_TEMPLATE_APPLY(reaches, test::OnEach);
 
 TEST_CASE_TEMPLATE_DEFINE("gate_sample: a sharp clamp around 1/2", Kind, sharp) {
-  using T = typename Kind::T;
-  for (const Index size : {1, 63, 1000}) {
-    Layer<T> soft(size), sharp(size);
-    kernels::gate_sample<GaussianGate<T>, T, typename Kind::Arch>(1, {}, stream, soft.input(true, false), soft.output());
-    kernels::gate_sample<GaussianGate<T>, T, typename Kind::Arch>(1, GaussianGate<T>(T(4)), stream, sharp.input(true, false), sharp.output());
-    CHECK(sharp.open == soft.open);  // the gradient's place does not change
-    Index wrong = 0, between = 0;
-    double sum = 0;
-    for (Index i = 0; i < size; ++i) {
-      const double expected = std::clamp((static_cast<double>(soft.gate[i]) - 0.5) * 4 + 0.5, 0.0, 1.0);
-      wrong += std::abs(static_cast<double>(sharp.gate[i]) - expected) > (sizeof(T) == 4 ? 1e-6 : 1e-14);
-      wrong += sharp.product[i] != sharp.gate[i] * sharp.weight[at(i)];
-      between += sharp.gate[i] > 0 && sharp.gate[i] < 1;
-      sum += static_cast<double>(sharp.gate[i]);
-    }
-    CHECK(wrong == 0);
-    CHECK(std::abs(sharp.sums[0] - sum) < 1e-3);  // sums of up to 1,000 in T
-    if (size >= 1000) CHECK((between > 0 && between < size / 8));
-  }
+  check_sharp<Kind, GaussianGate>();
+  check_sharp<Kind, HardConcreteGate>();
 }
 TEST_CASE_TEMPLATE_APPLY(sharp, test::OnEach);
 
@@ -269,7 +285,7 @@ TEST_CASE_TEMPLATE_DEFINE("gate_read gives each reading", Kind, readings) {
             const bool open =
                 reading == Reading::binary ? theta > (gaussian ? 0.5 : 0.0) : theta > (gaussian ? 0.0 : zero_at);
             const double z = reading == Reading::relaxed ? relaxed : open;
-            wrong += std::abs(static_cast<double>(layer.gate[i]) - z) > (sizeof(T) == 4 ? 4e-7 : 1e-15);
+            wrong += !(std::abs(static_cast<double>(layer.gate[i]) - z) <= (sizeof(T) == 4 ? 4e-7 : 1e-15));
             wrong += layer.product[i] != (weighted ? layer.gate[i] * layer.weight[at(i)] : layer.gate[i]);
             sums[at(i / kernels::gate_grain)] += static_cast<double>(layer.gate[i]);
           }

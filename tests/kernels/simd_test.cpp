@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <bit>
 
 #include <cmath>
@@ -120,6 +121,18 @@ TEST_CASE_TEMPLATE_DEFINE("simd: sum adds halves in a fixed order", Kind, sum_of
   CHECK(simd::sum(simd::load<T, typename Kind::Arch>(x.data())) == part[0]);
 }
 TEST_CASE_TEMPLATE_APPLY(sum_of_halves, test::OnEach);
+
+TEST_CASE_TEMPLATE_DEFINE("simd: highest, wherever it is", Kind, highest_anywhere) {
+  using T = typename Kind::T;
+  constexpr auto lanes = static_cast<std::size_t>(simd::width<T, typename Kind::Arch>);
+  for (std::size_t place = 0; place < lanes; ++place) {
+    std::array<T, lanes> x;
+    x.fill(T(-3));
+    x[place] = T(-1);
+    CHECK(simd::highest(simd::load<T, typename Kind::Arch>(x.data())) == T(-1));
+  }
+}
+TEST_CASE_TEMPLATE_APPLY(highest_anywhere, test::OnEach);
 
 TEST_CASE_TEMPLATE_DEFINE("simd: multiply_low_halves ignores the high halves", Kind, low_halves) {
   using Arch = typename Kind::Arch;

@@ -4,6 +4,7 @@
 
 #include "support/architectures.hpp"
 #include "support/arrays.hpp"
+#include "support/worst.hpp"
 
 using namespace tombola;
 
@@ -59,7 +60,7 @@ TEST_CASE_TEMPLATE_DEFINE("softmax", Kind, softmax) {
     for (Index r = 0; r < rows; ++r) {
       const auto exact = exact_softmax(x.data() + r * columns, columns);
       for (Index c = 0; c < columns; ++c)
-        worst = std::max(worst, std::abs(static_cast<double>(p[r * columns + c]) / exact[at(c)] - 1));
+        test::widen(worst, std::abs(static_cast<double>(p[r * columns + c]) / exact[at(c)] - 1));
     }
     // x - max, up to 20, is off by up to 8 x 2^-23; then exp, the sum and the quotient by a unit or two each.
     CHECK(worst < 16 * one_ulp<T>);
@@ -109,8 +110,8 @@ TEST_CASE_TEMPLATE_DEFINE("softmax_backward", T, backward) {
       for (Index c = 0; c < columns; ++c) {
         const Index i = r * columns + c;
         const double expected = exact[at(c)] * (static_cast<double>(dp[at(i)]) - dot);
-        worst = std::max({worst, std::abs(static_cast<double>(dx[i]) - expected),
-                          std::abs(static_cast<double>(added[i]) - 0.5 - expected)});
+        test::widen(worst, std::abs(static_cast<double>(dx[i]) - expected));
+        test::widen(worst, std::abs(static_cast<double>(added[i]) - 0.5 - expected));
       }
     }
     CHECK(worst < 8 * one_ulp<T>);  // numbers up to 2, a few roundings
@@ -153,10 +154,10 @@ TEST_CASE_TEMPLATE_DEFINE("cross_entropy and its gradient", Kind, entropy) {
           const double q = smoothing / static_cast<double>(columns) + (c == labels[at(r)] ? 1 - smoothing : 0);
           loss -= q * std::log(exact[at(c)]);
           const double expected = 0.25 * (exact[at(c)] - q);
-          worst_dx = std::max({worst_dx, std::abs(static_cast<double>(dx[i]) - expected),
-                               std::abs(static_cast<double>(added[i]) - 0.5 - expected)});
+          test::widen(worst_dx, std::abs(static_cast<double>(dx[i]) - expected));
+          test::widen(worst_dx, std::abs(static_cast<double>(added[i]) - 0.5 - expected));
         }
-        worst = std::max(worst, std::abs(static_cast<double>(losses[r]) - loss));
+        test::widen(worst, std::abs(static_cast<double>(losses[r]) - loss));
       }
       // Losses up to 25, of which half a unit is 8 x 2^-23, rounded three times, and again in the reference.
       // With smoothing, numbers up to 20 are added one after the other.

@@ -2,6 +2,7 @@
 
 #include "support/convolution.hpp"
 #include "support/op.hpp"
+#include "support/worst.hpp"
 
 using namespace tombola;
 using namespace test_support;
@@ -64,7 +65,7 @@ TEST_CASE("conv2d: values and gradients by the definition, whatever kernel compu
     const float tolerance = each.x == large.x ? 1e-3f : 0;
     const auto check = [&](const Tensor<float>& values, const std::vector<float>& expected) {
       float worst = 0;
-      for (Index i = 0; i < values.size(); ++i) worst = std::max(worst, std::abs(values[i] - expected[static_cast<std::size_t>(i)]));
+      for (Index i = 0; i < values.size(); ++i) test::widen(worst, std::abs(values[i] - expected[static_cast<std::size_t>(i)]));
       CHECK(worst <= tolerance);
     };
     check(got, a.y);

@@ -82,6 +82,19 @@ TEST_CASE("gated_weight: the gradient by hand") {
   CHECK(same_bits(gates::gradient(context, gate), Tensor<double>({3}, {0, -400, 0})));
 }
 
+TEST_CASE("gated_weight: the gradient flows as far as the gates reach") {
+  Context context(1);
+  const Tensor<double> ones = Tensor<double>::filled({5}, 1);
+  for (const auto& [reach, expected] : {std::pair{0.0, Tensor<double>({5}, {0, 0, 1, 0, 0})}, {0.25, Tensor<double>({5}, {0, 1, 1, 1, 0})},
+                                        {1.0, Tensor<double>({5}, {1, 1, 1, 1, 1})}}) {
+    GateParameter<double> gate = gates::make_gates<double>({.sigma = 1e-9, .reach = reach}, "g", 1, 3, {5}, ones);
+    gate.theta = Tensor<double>({5}, {-0.5, -0.1, 0.5, 1.1, 1.5});
+    Tape<double> tape(context);
+    tape.backward(gated_weight(tape, gate).weight, ones);
+    CHECK(same_bits(gates::gradient(context, gate), expected));
+  }
+}
+
 TEST_CASE("gated_weight: where the factor is capped it passes no gradient on") {
   // sum z < 1, so s = sqrt(n / 1) does not depend on the gates, whatever n; one gate is open, by .3.
   Context context(1);

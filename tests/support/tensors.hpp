@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/worst.hpp"
 #include "tombola/core/tensor.hpp"
 
 namespace test_support {
@@ -62,7 +63,7 @@ double largest_error(View<const T> got, View<const double> expected) {
   double worst = 0;
   for (Index i = 0; i < got.size(); ++i) {
     const double error = std::abs(static_cast<double>(got[i]) - expected[i]) / std::max(1.0, std::abs(expected[i]));
-    if (!(error <= worst)) worst = std::isnan(error) ? INFINITY : error;
+    tombola::test::widen(worst, error);
   }
   return worst;
 }

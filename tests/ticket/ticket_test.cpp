@@ -424,8 +424,8 @@ TEST_CASE("ticket: hostile layers") {
         f.layers = {};
       },
       "no layers"));
-  CHECK(refuses_fields([](Fields& f) { f.claimed_layers = 0xFFFFFFFF; }, ""));
-  CHECK(refuses_fields([](Fields& f) { f.claimed_layers = 0; }, ""));
+  CHECK(refuses_fields([](Fields& f) { f.claimed_layers = 0xFFFFFFFF; }, "expected a shape of 1 to 6 extents, got 0"));
+  CHECK(refuses_fields([](Fields& f) { f.claimed_layers = 0; }, "expected at most 3 kept gates, got 256"));
 }
 
 TEST_CASE("ticket: hostile units") {
