@@ -117,6 +117,7 @@ with tempfile.TemporaryDirectory() as folder:
     stopped = Path(folder, "stopped")
     process = subprocess.Popen(command(stopped, data, *options), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not Path(stopped, "checkpoint.bin").exists():
+        assert process.poll() is None, process.returncode
         time.sleep(0.001)
     process.terminate()
     assert process.wait() in (0, 130)  # lenet_mnist's test looks at when
