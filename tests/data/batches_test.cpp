@@ -350,3 +350,54 @@ TEST_CASE("batches: a square cut out of images") {
   CHECK_THROWS_WITH_AS(Batches<double>(images, {.cutout = -1}), "batches: expected a cutout of 0 to 1024 pixels, got -1",
                        std::invalid_argument);
 }
+
+TEST_CASE("batches: all changes together, by the numbers of the images and not by their places in the batch") {
+  const Images images = made_up(150, 7, 6, 2);
+  const BatchOptions plain{.size = 32, .seed = 9, .statistics = {{0.25}, {0.5}}};
+  BatchOptions changed = plain;
+  changed.shift = 2;
+  changed.flip = data::Flip::alternating;
+  changed.cutout = 3;
+  for (const bool reflect : {false, true}) {
+    changed.reflect = reflect;
+    const Threads threads(3);
+    BatchOptions shared = changed;
+    shared.threads = &threads;
+    Batches<float> one(images, changed), many(images, shared);
+    for (const std::uint32_t epoch : {0, 5}) {
+      const auto order = permutation({9, Purpose::order, 0, epoch}, 150);
+      const auto word = [](std::uint32_t what, std::uint32_t e, std::uint64_t number) {
+        return static_cast<Index>(Stream{9, Purpose::augmentation, what, e}.word(number));
+      };
+      for (Index b = 0; b < one.count(); ++b) {
+        const auto batch = one.get(epoch, b), again = many.get(epoch, b);
+        CHECK(std::equal(batch.x.begin(), batch.x.end(), again.x.begin(), again.x.end()));
+        Index wrong = 0;
+        for (Index i = 0; i < batch.size(); ++i) {
+          const auto n = order[static_cast<std::size_t>(b * 32 + i)];
+          const Index down = word(0, epoch, 2 * n) % 5 - 2, right = word(0, epoch, 2 * n + 1) % 5 - 2;
+          const bool mirrored = (word(1, 0, n) + Index{epoch}) % 2 != 0;
+          const Index centre_row = word(2, epoch, 2 * n) % 7, centre_column = word(2, epoch, 2 * n + 1) % 6;
+          wrong += batch.labels[i] != images.labels[n];
+          for (Index row = 0; row < 7; ++row) {
+            for (Index column = 0; column < 6; ++column) {
+              // The image is mirrored, then moved, its edge mirrored or black outside, then cut.
+              Index r = row - down, c = column - right;
+              const bool outside = r < 0 || r >= 7 || c < 0 || c >= 6;
+              if (r < 0 || r >= 7) r = r < 0 ? -r : 12 - r;
+              if (c < 0 || c >= 6) c = c < 0 ? -c : 10 - c;
+              if (mirrored) c = 5 - c;
+              for (Index channel = 0; channel < 2; ++channel) {
+                const int pixel = outside && !reflect ? 0 : images.pixels[((n * 7 + r) * 6 + c) * 2 + channel];
+                const bool cut = std::abs(row - centre_row) <= 1 && std::abs(column - centre_column) <= 1;
+                const float expected = cut ? 0 : static_cast<float>((pixel / 255.0 - 0.25) / 0.5);
+                wrong += batch.x[((i * 7 + row) * 6 + column) * 2 + channel] != expected;
+              }
+            }
+          }
+        }
+        CHECK(wrong == 0);
+      }
+    }
+  }
+}
