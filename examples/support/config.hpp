@@ -73,12 +73,11 @@ struct Config {
   double sigma_end_or_default() const { return sigma_end.value_or(has_fixed_noise() ? std::min(usual_sigma_end, sigma_or_default()) : 0); }
   double head_gain_or_default() const { return head_gain.value_or(network == "lenet" || is_transformer() ? 1 : 0.1); }
   double start_or_default() const {
-    const double usual = gate_kind() == tombola::GateKind::gaussian ? 0.5 : 0.0;
-    return start.value_or(std::max(range().low, std::min(usual, range().high)));  // the bounds may not be in order yet
+    return tombola::gates::GateOptions{.kind = gate_kind(), .start = start, .bounds = range()}.start_or_default();
   }
   tombola::gates::Bounds range() const {
-    const bool gaussian = gate_kind() == tombola::GateKind::gaussian;
-    return {low.value_or(gaussian ? -1 : -5), high.value_or(gaussian ? 1.25 : 5)};
+    const auto usual = tombola::gates::GateOptions{.kind = gate_kind()}.bounds_or_default();
+    return {low.value_or(usual.low), high.value_or(usual.high)};
   }
   /// Throws `std::runtime_error` for options that do not go together.
   void check() const {

@@ -40,6 +40,14 @@ struct GateOptions {
   /// so do the other readings.
   double sharpness = 1;
   std::optional<Bounds> bounds = std::nullopt;  ///< default [-1, 1.25] (Gaussian), [-5, 5] (hard-concrete)
+
+  constexpr Bounds bounds_or_default() const noexcept {
+    return bounds.value_or(kind == GateKind::gaussian ? Bounds{-1, 1.25} : Bounds{-5, 5});
+  }
+  constexpr double start_or_default() const noexcept {
+    const auto [low, high] = bounds_or_default();
+    return start.value_or(std::max(low, std::min(kind == GateKind::gaussian ? 0.5 : 0.0, high)));  // any value if they are no range
+  }
 };
 
 /// The gates of one layer at their start: theta_i = start + start_deviation n_i within the bounds, a function of (seed, id, i).
@@ -50,11 +58,11 @@ template <class T>
 GateParameter<T> make_gates(const GateOptions& options, std::string name, std::uint64_t seed, std::uint32_t id,
                             const Shape& shape, View<const T> weight = {}) {
   const bool gaussian = options.kind == GateKind::gaussian;
-  const Bounds bounds = options.bounds.value_or(gaussian ? Bounds{-1, 1.25} : Bounds{-5, 5});
+  const Bounds bounds = options.bounds_or_default();
   require(options.sigma > 0 && options.sigma <= 100, name, ": expected a gate sigma in (0, 100], got ", options.sigma);
   require(bounds.low < bounds.high, name, ": expected gate bounds with low < high, got [", bounds.low, ", ",
           bounds.high, "]");
-  const double start = options.start.value_or(std::clamp(gaussian ? 0.5 : 0.0, bounds.low, bounds.high));
+  const double start = options.start_or_default();
   require(std::isfinite(start), name, ": expected a finite start, got ", start);
   require(start >= bounds.low && start <= bounds.high, name, ": expected a start within the bounds [", bounds.low, ", ", bounds.high, "], got ",
           start);
