@@ -2,8 +2,9 @@
 
 Read from standard input by any Python that has PyTorch, so that it may live in another root: python3 - [PEAK] < bench/torch_step.py
 Prints JSON: the version, what its kernels and its products are capable of, and the median milliseconds of each network ("lenet-gated"), for each
-number of threads. A PyTorch is no peer, and refused, whose kernels use no vector instructions (in a chroot it needs /proc), or whose products reach less
-than a third of PEAK operations a second (it needs a fast BLAS, in Debian libopenblas0-openmp).
+number of threads. A PyTorch is no peer, and refused, whose kernels use no vector instructions (in a chroot it needs /proc), whose products reach less
+than a third of PEAK operations a second (it needs a fast BLAS, in Debian libopenblas0-openmp), or whose tensors are new memory from the system each time,
+which in a virtual machine can cost more than what is computed in it (it needs the environment that tools/bench gives it: MALLOC_MMAP_MAX_ and so on).
 """
 import functools
 import json
@@ -149,13 +150,28 @@ def median_step(build, batch, gated, steps, channels_last=False):
 
 
 def product_speed():
-    """Operations a second of 1024 x 1024 x 1024 on all threads, the fastest of ten."""
+    """Operations a second of 1024 x 1024 x 1024 on all processors, the fastest of ten."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))  # its default may be fewer
     a, times = torch.ones(1024, 1024), []
     for _ in range(10):
         start = time.perf_counter()
         a @ a
         times.append(time.perf_counter() - start)
     return 2 * 1024 ** 3 / min(times)
+
+
+def cost_of_memory():
+    """How many times as long a new tensor of 64 MB takes to be written as one that is there."""
+    def shortest(write):
+        times = []
+        for _ in range(10):
+            start = time.perf_counter()
+            write()
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    kept = torch.ones(1 << 24)
+    return shortest(lambda: torch.empty(1 << 24).fill_(1)) / shortest(lambda: kept.fill_(1))
 
 
 # Of each network the ways to run it: the figure is the best one's.
@@ -168,6 +184,8 @@ if result["capability"] == "DEFAULT":
 if len(sys.argv) > 1 and result["product"] < float(sys.argv[1]) / 3:
     sys.exit(f"torch_step.py: expected a product of 1024 x 1024 x 1024 at a third of {float(sys.argv[1]) / 1e9:.0f} GFLOP/s or more, got "
              f"{result['product'] / 1e9:.0f}: has PyTorch a fast BLAS? (OpenBLAS may need OPENBLAS_CORETYPE=SkylakeX on a processor that it does not know)")
+if cost_of_memory() > 2:
+    sys.exit(f"torch_step.py: expected new tensors to cost what others do, got {cost_of_memory():.1f} times as much: does its malloc give memory back?")
 for name, (batch, steps, ways) in networks.items():
     for kind in ("gated", "dense"):
         found = result["steps"][f"{name}-{kind}"] = {}
