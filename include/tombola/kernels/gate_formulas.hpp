@@ -8,6 +8,7 @@
 
 #include "tombola/core/gate.hpp"
 #include "tombola/kernels/noise.hpp"
+#include "tombola/kernels/standard_normal.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
@@ -18,20 +19,6 @@ namespace detail {
 template <class T>
 T edge_of(T sharpness) noexcept {
   return (T(1) - T(1) / sharpness) / T(2);
-}
-
-/// The standard normal density.
-template <class V>
-V normal_density(const V& x) noexcept {
-  using T = typename V::value_type;
-  return simd::exp_nonpositive(x * x * V(T(-0.5))) * V(T(0.5) * std::numbers::inv_sqrtpi_v<T> * std::numbers::sqrt2_v<T>);
-}
-
-/// The standard normal distribution function.
-template <class V>
-V normal_distribution(const V& x) noexcept {
-  using T = typename V::value_type;
-  return V(T(0.5)) * (V(T(1)) + simd::erf(x * V(std::numbers::sqrt2_v<T> / T(2))));
 }
 
 /// The value of `variance` or `entropy` at p, and its derivative by p. p is kept off 0 and 1, where the entropy's
@@ -86,7 +73,6 @@ struct GaussianGate {
   // The penalties take 1 / sigma.
   template <class V>
   V penalty(Penalty penalty, const V& mu, const V& inverse) const noexcept {
-    using detail::normal_distribution;
     switch (penalty) {
     case Penalty::none:
       return V(T(0));
@@ -100,7 +86,6 @@ struct GaussianGate {
   }
   template <class V>
   V penalty_slope(Penalty penalty, const V& mu, const V& inverse) const noexcept {
-    using detail::normal_density;
     switch (penalty) {
     case Penalty::none:
       return V(T(0));
@@ -110,14 +95,13 @@ struct GaussianGate {
       return (normal_density((mu - V(edge)) * inverse) - normal_density((V(T(1) - edge) - mu) * inverse)) * inverse;
     default: {
       const V x = (mu - V(T(0.5))) * inverse;
-      return detail::Decision<V>(penalty, detail::normal_distribution(x)).slope * normal_density(x) * inverse;
+      return detail::Decision<V>(penalty, normal_distribution(x)).slope * normal_density(x) * inverse;
     }
     }
   }
   /// The derivative of `penalty` by sigma.
   template <class V>
   V penalty_sigma_slope(Penalty penalty, const V& mu, const V& inverse) const noexcept {
-    using detail::normal_density;
     const V a = (V(edge) - mu) * inverse, b = (V(T(1) - edge) - mu) * inverse, x = (mu - V(T(0.5))) * inverse;
     switch (penalty) {
     case Penalty::none:
@@ -127,7 +111,7 @@ struct GaussianGate {
     case Penalty::undecided:
       return (a * normal_density(a) - b * normal_density(b)) * inverse;
     default:
-      return -detail::Decision<V>(penalty, detail::normal_distribution(x)).slope * x * normal_density(x) * inverse;
+      return -detail::Decision<V>(penalty, normal_distribution(x)).slope * x * normal_density(x) * inverse;
     }
   }
 };

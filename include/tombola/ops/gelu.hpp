@@ -4,6 +4,7 @@
 
 #include <numbers>
 
+#include "tombola/kernels/standard_normal.hpp"
 #include "tombola/ops/unary.hpp"
 
 namespace tombola::inline TOMBOLA_ISA {
@@ -12,18 +13,12 @@ namespace detail {
 struct Gelu {
   template <class V>
   V value(const V& x) const noexcept {
-    return x * distribution(x);
+    return x * kernels::normal_distribution(x);
   }
   template <class V>
   V slope(const V& x, const V&) const noexcept {
-    using T = typename V::value_type;
-    const V density = simd::exp(x * x * V(T(-0.5))) * V(std::numbers::inv_sqrtpi_v<T> / std::numbers::sqrt2_v<T>);
-    return simd::fma(x, density, distribution(x));
-  }
-  template <class V>
-  static V distribution(const V& x) noexcept {
-    using T = typename V::value_type;
-    return V(T(0.5)) * (V(T(1)) + simd::erf(x * V(T(1) / std::numbers::sqrt2_v<T>)));
+    const kernels::StandardNormal<V> at(x);
+    return simd::fma(x, at.density, at.distribution);
   }
 };
 
