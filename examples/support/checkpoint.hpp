@@ -25,9 +25,13 @@ struct SearchState {
   std::vector<EpochRecord> history;
 };
 
-/// The entry in which two texts of JSON first differ, as it stands in `one`.
+/// The entry in which two texts of JSON first differ, as it stands in `one`; or what is there in place of one more that `other` has.
 inline std::string differing_entry(const std::string& one, const std::string& other) {
-  const auto at = static_cast<std::size_t>(std::mismatch(one.begin(), one.end(), other.begin(), other.end()).first - one.begin());
+  auto at = static_cast<std::size_t>(std::mismatch(one.begin(), one.end(), other.begin(), other.end()).first - one.begin());
+  if (at < one.size() && at < other.size()) {
+    if (one[at] == '}' && other[at] == ',') return "no further entry";
+    at += one[at] == ',' && other[at] == '}';  // the entry behind the comma
+  }
   const std::size_t comma = one.substr(0, at).rfind(",\"");
   const std::size_t begin = comma == std::string::npos ? 0 : comma + 1;
   return one.substr(begin, one.find(",\"", at) - begin);

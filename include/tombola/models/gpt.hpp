@@ -29,7 +29,8 @@ struct GptOptions {
 };
 
 /// Tokens, plus where they stand -> blocks, in which a token sees those before it -> norm -> the logits of each next token. Weights are called
-/// as nanoGPT calls them; there are no biases, positions are waves, and normalisation has no weights.
+/// as nanoGPT calls them; there are no biases, positions are waves, normalisation has no weights, and the head has weights of its own. GELU is the
+/// exact one, as nanoGPT's is and GPT-2's is not.
 /// Source: Radford et al., "Language models are unsupervised multitask learners", 2019.
 ///
 ///     models::Gpt<nn::Gated> model({.seed = 1}, {.vocabulary = 65});

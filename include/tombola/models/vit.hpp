@@ -42,7 +42,7 @@ inline VitOptions vit_small() { return {.columns = 384, .depth = 12, .heads = 6}
 inline VitOptions vit_base() { return {.columns = 768, .depth = 12, .heads = 12}; }
 
 /// Patches -> tokens, plus where they stand -> blocks -> norm -> head. Weights are called as torchvision calls them; there are no biases, and
-/// normalisation has no weights. Class token and random positions are frozen, and without gates.
+/// normalisation has no weights, and an epsilon of 1e-5 where torchvision has 1e-6. Class token and random positions are frozen, and without gates.
 /// Source: Dosovitskiy et al., "An image is worth 16x16 words", ICLR 2021.
 template <template <class> class Source, class T = float>
 struct Vit {

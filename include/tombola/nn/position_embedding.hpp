@@ -1,6 +1,6 @@
 /// \file
-/// Embeddings of positions that nothing learns: drawn from the seed, or waves.
-/// Source: Vaswani et al., "Attention is all you need", NeurIPS 2017, section 3.5; of images: Beyer et al., arXiv 2205.01580.
+/// Embeddings of positions that nothing learns: drawn from the seed, or waves (Vaswani et al., "Attention is all you need", NeurIPS 2017, section
+/// 3.5; of images after Beyer et al., arXiv 2205.01580, whose lowest frequency is 1 / 10000 itself, and who have the place in the line first).
 #pragma once
 
 #include <cmath>
