@@ -62,9 +62,11 @@ TEST_CASE("text: whole files, and what cannot be read") {
   const std::string path = folder.path() + "/t.txt";
   write_file(path, std::string_view("to be\n"));
   CHECK(data::read_text(path) == "to be\n");
-  CHECK_THROWS_AS(data::read_text(path, 5), std::runtime_error);
-  CHECK_THROWS_AS(data::read_text(folder.path() + "/none.txt"), std::runtime_error);
-  CHECK_THROWS_AS(data::read_text(folder.path()), std::runtime_error);
+  const std::string none = folder / "none.txt";
+  CHECK_THROWS_WITH_AS(data::read_text(path, 5), (path + ": at byte 0: expected at most 5 bytes, got 6").c_str(), std::runtime_error);
+  CHECK_THROWS_WITH_AS(data::read_text(none), (none + ": cannot open for reading: No such file or directory").c_str(), std::runtime_error);
+  CHECK_THROWS_WITH_AS(data::read_text(folder.path()), (folder.path() + ": at byte 0: expected a regular file, got something else").c_str(),
+                       std::runtime_error);
 }
 
 TEST_CASE("text batches: in order, from the beginning, each token's label is the next") {
@@ -125,8 +127,8 @@ TEST_CASE("text batches: what they refuse") {
   const Tensor<std::int32_t> tokens = counting(20);
   const auto make = [&](data::TextBatchOptions options, Index vocabulary = 11) { return TextBatches<float>(tokens.view(), vocabulary, options); };
   CHECK_THROWS_WITH_AS(make({.size = 0}), "text batches: expected size, length and vocabulary of at least 1, got 0, 128 and 11", std::invalid_argument);
-  CHECK_THROWS_AS(make({.length = 0}), std::invalid_argument);
-  CHECK_THROWS_AS(make({.length = 5}, 0), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({.length = 0}), "text batches: expected size, length and vocabulary of at least 1, got 32, 0 and 11", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({.length = 5}, 0), "text batches: expected size, length and vocabulary of at least 1, got 32, 5 and 0", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.length = 11}), "text batches: expected a text of at least 22 tokens for sequences of 11, got 20", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.length = 20, .shuffle = false}), "text batches: expected a text of at least 21 tokens for sequences of 20, got 20",
                        std::invalid_argument);
@@ -135,6 +137,7 @@ TEST_CASE("text batches: what they refuse") {
   CHECK_THROWS_WITH_AS(make({.length = 5}, 10), "text batches: expected tokens in [0, 10), got 10 at place 10", std::invalid_argument);
   auto batches = make({.size = 2, .length = 5});
   CHECK_THROWS_WITH_AS(batches.get(0, 2), "text batches: expected a batch from 0 to 1, got 2", std::invalid_argument);
-  CHECK_THROWS_AS(batches.get(0, -1), std::invalid_argument);
-  CHECK_THROWS_AS(batches.get(-1, 0), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batches.get(0, -1), "text batches: expected a batch from 0 to 1, got -1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batches.get(-1, 0), "text batches: expected an epoch from 0 to 2^32 - 1, got -1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batches.get(Index{1} << 32, 0), "text batches: expected an epoch from 0 to 2^32 - 1, got 4294967296", std::invalid_argument);
 }

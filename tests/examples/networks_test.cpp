@@ -87,7 +87,7 @@ TEST_CASE("networks: effective weights in a dense network compute what the maske
       const Tensor<float> one = output(frozen, images), other = output(masked, images);
       for (Index i = 0; i < one.size(); ++i) CHECK(one[i] == doctest::Approx(other[i]).epsilon(1e-4));
       Network another = make_network(with(properties, "width", "0.5"), "here", {}, Weights::frozen);
-      CHECK_THROWS_AS(load_frozen_weights(another, file), std::runtime_error);
+      CHECK_THROWS_WITH_AS(load_frozen_weights(another, file), doctest::Contains((file + ": expected weights ").c_str()), std::runtime_error);
     }
   };
   // Channels that flattened pixels and convolutions read; heads, which stand for several columns each, and hidden neurons.
@@ -173,8 +173,10 @@ TEST_CASE("networks: a gpt by its properties, and its alphabet") {
     CHECK_THROWS_WITH_AS(alphabet(wrong), doctest::Contains("file: expected ascending bytes of two hexadecimal digits each as property alphabet, got"),
                          std::runtime_error);
   }
-  CHECK_THROWS_AS(make_network(with(gpt, "length", "0"), "file", {}, Weights::gated), std::runtime_error);
-  CHECK_THROWS_AS(make_network(with(gpt, "heads", "3"), "file", {}, Weights::gated), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make_network(with(gpt, "length", "0"), "file", {}, Weights::gated),
+                       "file: expected whole numbers from 1 to 2^24 as property length, got 0", std::runtime_error);
+  CHECK_THROWS_WITH_AS(make_network(with(gpt, "heads", "3"), "file", {}, Weights::gated),
+                       "transformer.h.0.attn: expected heads that divide the width, got 3 heads and 8", std::invalid_argument);
 }
 
 TEST_CASE("networks: properties that are missing, unknown or absurd") {
@@ -196,39 +198,53 @@ TEST_CASE("networks: properties that are missing, unknown or absurd") {
   refuses(with(small_fast, "image", "8,16,3"), "file: expected a square image as property image, got 8,16,3");
   refuses(with(small_fast, "width", "wide"), "file: expected numbers separated by commas as property width, got wide");
   refuses(with(small_fast, "width", "1,2"), "file: expected a number as property width, got 1,2");
-  for (const Properties& absurd : {with(small_lenet, "hidden", "16777216,16777216"), with(small_lenet, "image", "65536,65536,65536"),
-                                   with(small_lenet, "hidden", "2000,2000"), with(small_fast, "width", "1e5"), with(small_fast, "width", "inf"),
-                                   with(small_fast, "width", "nan"), with(small_fast, "width", "60")}) {
-    CHECK_THROWS_AS(make(absurd), std::invalid_argument);
-  }
+  const auto absurd = [&](const Properties& properties, const char* message) { CHECK_THROWS_WITH_AS(make(properties), message, std::invalid_argument); };
+  absurd(with(small_lenet, "hidden", "16777216,16777216"),
+         "init: expected a model whose next weight has at most 1048576 elements, got [16777216, 16]");
+  absurd(with(small_lenet, "image", "65536,65536,65536"),
+         "init: expected a model whose next weight has at most 1048576 elements, got [6, 281474976710656]");
+  absurd(with(small_lenet, "hidden", "2000,2000"), "init: expected a model whose next weight has at most 1016576 elements, got [2000, 2000]");
+  absurd(with(small_fast, "width", "1e5"), "init: expected a model whose next weight has at most 1048576 elements, got [3200000, 3, 3, 3]");
+  absurd(with(small_fast, "width", "inf"), "fast_resnet: expected a width that leaves 1 to 2^24 channels, got inf");
+  absurd(with(small_fast, "width", "nan"), "fast_resnet: expected a width that leaves 1 to 2^24 channels, got nan");
+  absurd(with(small_fast, "width", "60"), "init: expected a model whose next weight has at most 996736 elements, got [3840, 3, 3, 1920]");
 }
 
 TEST_CASE("networks: a ticket with properties of another network is refused, whatever they ask for") {
   Network network = masked_network(small_lenet, Weights::gated);
   const ticket::Ticket good = ticket::make_ticket(network, small_lenet);
-  for (const auto& [key, value] : {std::pair{"hidden", "100000,100000"}, {"hidden", "6"}, {"classes", "4"}, {"image", "60000,60000,3"},
-                                   {"network", "conv6"}, {"rescale", "often"}, {"scale", "2"}, {"structure", "units"}}) {
-    const std::string changed = key;
-    CAPTURE(changed);
+  const auto refused = [&good](const auto& use, const std::string& key, const std::string& value, const std::string& message) {
+    CAPTURE(key);
     ticket::Ticket other = good;
     other.properties[key] = value;
-    CHECK_THROWS_AS(ticket_network(other, "file"), std::runtime_error);
+    CHECK_THROWS_WITH_AS(use(other, "file"), ("file: " + message).c_str(), std::runtime_error);
+  };
+  const std::string too_many = "init: expected a model whose next weight has at most ";
+  const std::string other_weights = "ticket: expected a model with the ticket's weights in order, got ";
+  refused(ticket_network, "hidden", "100000,100000", too_many + "141 elements, got [100000, 16]");
+  refused(ticket_network, "hidden", "6", other_weights + "fc2.weight [3, 6]");
+  refused(ticket_network, "classes", "4", too_many + "15 elements, got [4, 5]");
+  refused(ticket_network, "image", "60000,60000,3", too_many + "141 elements, got [6, 10800000000]");
+  refused(ticket_network, "network", "conv6", "conv_n: expected images whose size 3 halvings divide, got 4");
+  refused(ticket_network, "rescale", "often", "rescale: expected one of none, layer, neuron, got often");
+  refused(ticket_network, "scale", "2", other_weights + "fc1.weight [6, 16]");
+  refused(ticket_network, "structure", "units", "ticket: expected a mask for the gates units1, got none");
+  for (const char* mean : {"nan", "inf", "0.5,0.5"}) {
+    refused(input_statistics, "input.mean", mean, concat("expected a finite number for each channel as property input.mean, got ", mean));
   }
-  for (const auto& [key, value] : {std::pair{"input.mean", "nan"}, {"input.mean", "0.5,0.5"}, {"input.std", "0"}, {"input.std", "-1"}, {"input.std", "inf"}}) {
-    const std::string changed = key;
-    CAPTURE(changed);
-    ticket::Ticket other = good;
-    other.properties[key] = value;
-    CHECK_THROWS_AS(input_statistics(other, "file"), std::runtime_error);
+  for (const char* deviation : {"0", "-1", "inf", "nan", "0.5,0.5"}) {
+    refused(input_statistics, "input.std", deviation, concat("expected a finite number above 0 for each channel as property input.std, got ", deviation));
   }
   // Moments that no batch has: not a number, or a variance below 0.
   Network normalised = masked_network(small_fast, Weights::gated);
   const ticket::Ticket with_moments = ticket::make_ticket(normalised, small_fast);
-  for (const std::uint16_t bits : {std::uint16_t{0x7FC0}, std::uint16_t{0x7F80}, std::uint16_t{0xBF80}}) {
+  for (const auto& [word, value] : {std::pair<std::uint16_t, const char*>{0x7FC0, "nan"}, {0x7F80, "inf"}, {0xBF80, "-1"}}) {
+    const std::uint16_t bits = word;
+    const std::string message = concat("file: stage1.bn.running_var: expected finite moments, variances of at least 0, got ", value);
     ticket::Ticket other = with_moments;
     for (auto& statistics : other.statistics) {
       if (statistics.name == "stage1.bn.running_var") statistics.values[1] = bits;
     }
-    CHECK_THROWS_AS(ticket_network(other, "file"), std::runtime_error);
+    CHECK_THROWS_WITH_AS(ticket_network(other, "file"), message.c_str(), std::runtime_error);
   }
 }

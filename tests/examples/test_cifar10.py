@@ -1,5 +1,6 @@
 """Searches in convolutional networks: every model, mode and structure, tickets that evaluate to the same accuracy, the same bytes whatever happens."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -7,10 +8,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from program import build, check_kills, results, run, skip_unless_built, summary, tombola, write_data
+from program import build, check_kills, lenet_mnist, results, run, skip_unless_built, summary, tombola, write_data
 
 cifar10 = build / "examples/cifar10"
-skip_unless_built(cifar10, tombola)
+skip_unless_built(cifar10, lenet_mnist, tombola)
 
 
 def command(out, data, *options):
@@ -141,3 +142,27 @@ with tempfile.TemporaryDirectory() as folder:
     nothing = [part for part in command(Path(folder, "bad"), data) if part not in ("--data", str(data))]
     result = run(*nothing, expect=1, env=environment)
     assert "tools/fetch-data cifar10" in result.stderr and len(result.stderr.splitlines()) == 1, result
+
+    # CIFAR-10's own files, made up: of the true size, as no other one is read, and compressed, so that they are small.
+    own = Path(folder, "cifar10")
+    own.mkdir()
+    batch = gzip.compress(bytes(10000 * 3073), 1)
+    names = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
+    for name in names:
+        (own / f"{name}.gz").write_bytes(batch)
+
+    unasked = [part for part in command(Path(folder, "bad"), data, "--validation", 50000) if part not in ("--data", str(data))]
+
+    def refused_for(line, *program):
+        stderr = run(*program, expect=1, env=environment).stderr
+        assert stderr == f"{Path(program[0]).name}: {own}{line}\n", stderr
+
+    too_few = ": expected more than 50000 training images (--validation), got 50000"  # so all of them were found and read
+    refused_for(too_few, *unasked)
+    refused_for(too_few, lenet_mnist, "--data", own, "--validation", 50000, "--out", Path(folder, "bad"))
+    (own / "data_batch_2.bin.gz").unlink()
+    refused_for(": found none of data_batch_2.bin, data_batch_2.bin.gz", *unasked)
+    (own / "data_batch_2.bin").write_bytes(bytes(3073))
+    refused_for("/data_batch_2.bin: at byte 3073: expected 30730000 bytes, 10000 images, got 3073", *unasked)
+    (own / "data_batch_2.bin").write_bytes(bytes(2 * 3073) + b"\x0a" + bytes(9998 * 3073 - 1))
+    refused_for("/data_batch_2.bin: at byte 6146: expected a label below 10, got 10 (image 2)", *unasked)

@@ -90,6 +90,12 @@ TEST_CASE_TEMPLATE_DEFINE("softmax of extreme logits", Kind, extreme) {
     x[place] = inf;
     CHECK(std::isnan(of(x)[place]));
   }
+  for (std::size_t place = 0; place < 37; ++place) {  // one logit far above the others takes everything, wherever it stands
+    std::vector<T> x(37), all(37);
+    x[place] = T(1e4);
+    all[place] = T(1);
+    CHECK(of(x) == all);
+  }
 }
 TEST_CASE_TEMPLATE_APPLY(extreme, test::OnEach);
 
@@ -196,5 +202,13 @@ TEST_CASE_TEMPLATE_DEFINE("cross_entropy of extreme logits", Kind, extreme_entro
   CHECK(loss({T(0), -inf}, 0, T(0.1)) == inf);
   CHECK(std::isnan(loss({T(0), nan}, 0, T(0))));
   CHECK(std::isnan(loss({nan, T(0)}, 1, T(0))));
+  for (int place = 0; place < 37; ++place) {
+    std::vector<T> x(37);
+    x[at(place)] = T(1e4);
+    CHECK(loss(x, place, T(0)) == T(0));
+    CHECK(loss(x, (place + 1) % 37, T(0)) == T(1e4));
+    const auto smoothed = static_cast<double>(loss(x, place, T(0.1)));
+    CHECK(smoothed == doctest::Approx(0.1 * 1e4 * 36 / 37).epsilon(1e-6));  // the other 36 lie 10^4 below
+  }
 }
 TEST_CASE_TEMPLATE_APPLY(extreme_entropy, test::OnEach);

@@ -204,9 +204,15 @@ TEST_CASE("weights: default scales") {
   CHECK(default_scale(WeightInit::signed_constant, 2, 9) == 1.0f);
   CHECK(default_scale(WeightInit::kaiming_normal, 8, 9) == 0.5f);
   CHECK(default_scale(WeightInit::glorot_uniform, 10, 14) == 0.5f);
-  CHECK_THROWS_AS(default_scale(WeightInit::uniform, 0, 1), std::invalid_argument);
-  CHECK_THROWS_AS(default_scale(WeightInit::uniform, 1, 0), std::invalid_argument);
-  CHECK_THROWS_AS(default_scale(static_cast<WeightInit>(4), 1, 1), std::invalid_argument);
+  const auto refused = [](WeightInit init, Index in, Index out, const char* message) {
+    CHECK_THROWS_WITH_AS(default_scale(init, in, out), message, std::invalid_argument);
+  };
+  CHECK(default_scale(WeightInit::uniform, most_weights, most_weights) > 0);
+  refused(WeightInit::uniform, 0, 1, "weights: expected a fan-in and a fan-out of 1 to 2^34, got 0 and 1");
+  refused(WeightInit::uniform, 1, 0, "weights: expected a fan-in and a fan-out of 1 to 2^34, got 1 and 0");
+  refused(WeightInit::uniform, most_weights + 1, 1, "weights: expected a fan-in and a fan-out of 1 to 2^34, got 17179869185 and 1");
+  refused(WeightInit::uniform, 1, most_weights + 1, "weights: expected a fan-in and a fan-out of 1 to 2^34, got 1 and 17179869185");
+  refused(static_cast<WeightInit>(4), 1, 1, "weights: expected an initialisation from 0 to 3, got 4");
 }
 
 TEST_CASE("weights: names") {
@@ -219,12 +225,16 @@ TEST_CASE("weights: names") {
 TEST_CASE("weights: errors") {
   float w = 0;
   const View<float> one(&w, {1});
-  CHECK_THROWS_AS(draw({1, 0, static_cast<WeightInit>(9), 1.0f}, 0, one), std::invalid_argument);
-  for (const float scale : {0.0f, -1.0f, 0x1p-65f, 0x1p65f, std::numeric_limits<float>::infinity(),
-                            std::numeric_limits<float>::quiet_NaN()}) {
-    CHECK_THROWS_AS(draw({1, 0, WeightInit::uniform, scale}, 0, one), std::invalid_argument);
+  const auto refused = [&one](const FrozenWeights& weights, Index first, const std::string& message) {
+    CHECK_THROWS_WITH_AS(draw(weights, first, one), ("weights: expected " + message).c_str(), std::invalid_argument);
+  };
+  refused({1, 0, static_cast<WeightInit>(9), 1.0f}, 0, "an initialisation from 0 to 3, got 9");
+  for (const auto& [scale, written] : {std::pair{0.0f, "0"}, {-1.0f, "-1"}, {0x1p-65f, "2.71051e-20"}, {0x1p65f, "3.68935e+19"},
+                                       {std::numeric_limits<float>::infinity(), "inf"}, {std::numeric_limits<float>::quiet_NaN(), "nan"}}) {
+    refused({1, 0, WeightInit::uniform, scale}, 0, concat("a scale of 2^-64 to 2^64, got ", written));
   }
-  CHECK_THROWS_AS(draw({1, 0, WeightInit::uniform, 1.0f}, -1, one), std::invalid_argument);
-  CHECK_THROWS_AS(draw({1, 0, WeightInit::uniform, 1.0f}, most_weights, one), std::invalid_argument);
-  CHECK_THROWS_AS(hash_weights(FrozenWeights{}, most_weights + 1), std::invalid_argument);
+  refused({1, 0, WeightInit::uniform, 1.0f}, -1, "a range within 2^34 weights, got 1 from -1");
+  refused({1, 0, WeightInit::uniform, 1.0f}, most_weights, "a range within 2^34 weights, got 1 from 17179869184");
+  CHECK_THROWS_WITH_AS(hash_weights(FrozenWeights{}, most_weights + 1), "weights: expected a range within 2^34 weights, got 17179869185 from 0",
+                       std::invalid_argument);
 }

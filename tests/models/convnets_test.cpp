@@ -54,7 +54,7 @@ TEST_CASE("resnet: the numbers of weights and the names are torchvision's, witho
   CHECK(names.back() == "fc.weight");
 }
 
-TEST_CASE("resnet: the stems, and what leaves no channels") {
+TEST_CASE("resnet: the stems, and what leaves no channels or no blocks") {
   Context context(1);
   for (const auto stem : {models::Stem::imagenet, models::Stem::cifar, models::Stem::pooled}) {
     for (models::ResNetOptions options : {models::resnet18(), models::resnet50(), models::wide_resnet50_2()}) {
@@ -79,6 +79,10 @@ TEST_CASE("resnet: the stems, and what leaves no channels") {
   CHECK(same_bits<float>(pooled(x).value(), full.fc(global_average_pool(h)).value()));
   CHECK_THROWS_WITH_AS((models::ResNet<nn::Frozen>(nn::Init{}, {.width = 0.001})), "resnet: expected a width that leaves 1 to 2^24 channels, got 0.001",
                        std::invalid_argument);
+  small.blocks = {1, 1, 1, 0};
+  CHECK_THROWS_WITH_AS((models::ResNet<nn::Frozen>(nn::Init{}, small)), "resnet: expected blocks in each stage, got 0", std::invalid_argument);
+  small.blocks = {-1, 1, 1, 1};
+  CHECK_THROWS_WITH_AS((models::ResNet<nn::Frozen>(nn::Init{}, small)), "resnet: expected blocks in each stage, got -1", std::invalid_argument);
 }
 
 TEST_CASE("convolutional networks: the loss of a search falls, and a ticket gives the same network again") {
@@ -116,5 +120,6 @@ TEST_CASE("fast_resnet and shallow_cnn: shapes, numbers of weights, and what the
                        "shallow_cnn: expected images whose size the halvings of 1 to 15 stages divide, got 32 and 0 stages", std::invalid_argument);
   CHECK_THROWS_WITH_AS((models::FastResNet<nn::Frozen>(nn::Init{}, {.width = 1e6})),
                        "fast_resnet: expected a width that leaves 1 to 2^24 channels, got 1e+06", std::invalid_argument);
-  CHECK_THROWS_AS((models::ShallowCnn<nn::Frozen>(nn::Init{}, {.width = 0.001})), std::invalid_argument);
+  CHECK_THROWS_WITH_AS((models::ShallowCnn<nn::Frozen>(nn::Init{}, {.width = 0.001})),
+                       "shallow_cnn: expected a width that leaves 1 to 2^24 channels, got 0.001", std::invalid_argument);
 }

@@ -1,6 +1,7 @@
 #include "tombola/nn/conv2d.hpp"
 
 #include "support/gates.hpp"
+#include "support/not_finite.hpp"
 #include "support/op.hpp"
 #include "support/tensors.hpp"
 #include "tombola/nn/batch_norm.hpp"
@@ -189,6 +190,49 @@ TEST_CASE("conv2d layer: collecting moments gives the average over batches by th
     see(Tensor<float>({1, 1}, {7}));  // a last batch that is not full counts as much as it has rows
   });
   CHECK(bn.moments.mean[0] == doctest::Approx(4));
+}
+
+TEST_CASE("conv2d layer: where the pass asks for it, the first layer whose output is not finite is named") {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  const nn::Init init{.seed = 3};
+  Tensor<float> x = random_tensor<float>({2, 6, 6, 3}, 1);
+  {
+    Network<nn::Frozen> net(init);
+    CHECK(not_finite(net, x) == "all is finite");
+    x[36 * 3] = nan;  // the first pixel of the second image
+    CHECK(not_finite(net, x) == "conv1: expected finite outputs, got nan at row 36, column 0");
+    Context context(1);
+    Inference<float> plain(context);
+    CHECK_NOTHROW(net(plain.input(x)));
+    x[36 * 3] = 0;
+  }
+  const auto spoiled = [](auto& layer, Index at) {
+    Tensor<float> weights = Tensor<float>::copy_of(layer.weight.frozen.value());
+    weights[at] = nan;
+    layer.weight.frozen.load(weights);
+  };
+  Network<nn::Frozen> first(init), second(init), last(init), bn1(init), bn2(init);
+  spoiled(first.conv1, ((3 * 3 + 1) * 3 + 1) * 3);  // the middle of the kernel of the last output
+  CHECK(not_finite(first, x) == "conv1: expected finite outputs, got nan at row 0, column 3");
+  spoiled(second.conv2, ((4 * 3 + 1) * 3 + 1) * 2);
+  CHECK(not_finite(second, x) == "conv2: expected finite outputs, got nan at row 0, column 4");
+  spoiled(last.fc, 2 * 6);
+  CHECK(not_finite(last, x) == "fc: expected finite outputs, got nan at row 0, column 2");
+  bn1.bn1.moments.mean[2] = nan;  // the ReLU behind it keeps a NaN
+  CHECK(not_finite(bn1, x) == "bn1: expected finite outputs, got nan at row 0, column 2");
+  bn2.bn2.moments.mean[5] = inf;
+  CHECK(not_finite(bn2, x) == "bn2: expected finite outputs, got -inf at row 0, column 5");
+}
+
+TEST_CASE("batch norm layer: an input that is not finite is named, one row by the running moments and a whole column by the batch's") {
+  Tensor<float> x = random_tensor<float>({4, 19}, 1);
+  nn::BatchNorm<float> bn("bn", 19);
+  for (const auto normalisation : {Normalisation::running, Normalisation::collect, Normalisation::batch}) {
+    CHECK(not_finite(bn, x, {.normalisation = normalisation}) == "all is finite");
+  }
+  x[2 * 19 + 17] = std::numeric_limits<float>::infinity();
+  CHECK(not_finite(bn, x) == "bn: expected finite outputs, got inf at row 2, column 17");
+  CHECK(not_finite(bn, x, {.normalisation = Normalisation::batch}) == "bn: expected finite outputs, got nan at row 0, column 17");
 }
 
 TEST_CASE("conv2d layer: what does not fit") {

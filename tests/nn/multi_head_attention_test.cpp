@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "support/gate_gradients.hpp"
+#include "support/not_finite.hpp"
 #include "support/tensors.hpp"
 #include "tombola/ops/sum.hpp"
 
@@ -34,4 +35,34 @@ TEST_CASE("multi-head attention: gradients of gates, the rescaling factor on the
       CHECK(theta_difference(context, gates, loss, {clear_of_kinks<double>(gates, 5)}) < 1e-8);
     }
   }
+}
+
+TEST_CASE("multi-head attention: where the pass asks for it, the part whose output is not finite is named") {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  using Layer = nn::MultiHeadAttention<nn::Frozen>;
+  const auto made = [] {
+    nn::Init init{.seed = 3};
+    return Layer(init, "attn", 4, {.heads = 2});
+  };
+  Tensor<float> x = random_tensor<float>({2, 3, 4}, 1);
+  {
+    Layer layer = made();
+    CHECK(not_finite(layer, x) == "all is finite");
+    x[(1 * 3 + 2) * 4 + 1] = nan;  // the last token of the second sequence, at which all of that sequence looks
+    CHECK(not_finite(layer, x) == "attn: expected finite outputs, got nan at row 3, column 0");
+    x[(1 * 3 + 2) * 4 + 1] = 0;
+  }
+  const auto spoiled = [](nn::FrozenTensor<float>& weight, Index row) {
+    Tensor<float> values = Tensor<float>::copy_of(weight.value());
+    values[row * 4] = nan;
+    weight.load(values);
+  };
+  for (const auto& [row, column] : {std::pair{2, 2}, {4 + 2, 2}, {8 + 3, 3}}) {  // of a query or a key of the second head; of a value
+    Layer layer = made();
+    spoiled(layer.in.frozen, row);
+    CHECK(not_finite(layer, x) == concat("attn: expected finite outputs, got nan at row 0, column ", column));
+  }
+  Layer layer = made();
+  spoiled(layer.out.weight.frozen, 1);
+  CHECK(not_finite(layer, x) == "attn.out_proj: expected finite outputs, got nan at row 0, column 1");
 }

@@ -132,6 +132,29 @@ TEST_CASE("cross_entropy: extreme logits give finite losses and gradients") {
   }
 }
 
+TEST_CASE("cross_entropy: one logit of 37 far above the others, wherever it stands") {
+  Context context(1);
+  Tensor<float> x({37, 37});
+  Tensor<std::uint8_t> right({37}), wrong({37});
+  for (Index r = 0; r < 37; ++r) {
+    x[r * 37 + r] = 1e4f;
+    right[r] = static_cast<std::uint8_t>(r);
+    wrong[r] = static_cast<std::uint8_t>((r + 1) % 37);
+  }
+  for (const bool is_right : {true, false}) {
+    Tape<float> tape(context);
+    const Var<float> in = tape.variable(x);
+    const Var<float> y = cross_entropy(in, View<const std::uint8_t>(is_right ? right : wrong));
+    CHECK(y.item() == (is_right ? 0.0f : 1e4f));
+    tape.backward(y);
+    const Tensor<float> dx = tape.gradient(in);
+    for (Index i = 0; i < dx.size(); ++i) {  // (softmax - onehot) / 37, and the softmax is onehot of the right label
+      const float p = i / 37 == i % 37 ? 1.0f : 0.0f, q = i % 37 == (is_right ? right : wrong)[i / 37] ? 1.0f : 0.0f;
+      REQUIRE(dx[i] == (p - q) / 37);
+    }
+  }
+}
+
 TEST_CASE("cross_entropy: a common shift of the logits costs no accuracy") {
   Context context(1);
   Inference<float> pass(context);

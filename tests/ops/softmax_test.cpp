@@ -89,6 +89,18 @@ TEST_CASE("softmax: extreme inputs stay finite and sum to one; NaN spreads over 
   }
 }
 
+TEST_CASE("softmax: one logit of 37 far above the others takes everything, wherever it stands, and learns nothing more") {
+  for (Index place = 0; place < 37; ++place) {
+    CAPTURE(place);
+    Tensor<float> x({1, 37}), all({1, 37});
+    x[place] = 1e4f;
+    all[place] = 1;
+    const OpResult<float> got = run_op(op, list(x.clone()));
+    CHECK(std::equal(all.begin(), all.end(), got.y.begin()));
+    CHECK(std::all_of(got.gradients[0].begin(), got.gradients[0].end(), [](float g) { return g == 0; }));
+  }
+}
+
 TEST_CASE("softmax: no columns are refused") {
   Context context(1);
   Inference<float> pass(context);

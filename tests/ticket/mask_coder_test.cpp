@@ -173,8 +173,11 @@ TEST_CASE("mask coder: each refusal says what was expected") {
 }
 
 TEST_CASE("mask coder: the caller's mistakes") {
-  CHECK_THROWS_AS(decode({}, 8, 9), std::invalid_argument);
-  CHECK_THROWS_AS(decode({}, 8, -1), std::invalid_argument);
-  CHECK_THROWS_AS(decode({}, -8, 0), std::invalid_argument);
-  CHECK_THROWS_AS(decode({}, (Index{1} << 34) + 1, 0), std::invalid_argument);
+  const auto refused = [](Index size, Index kept, const std::string& got) {
+    CHECK_THROWS_WITH_AS(decode({}, size, kept), ("mask: expected 0 <= kept <= size <= 2^34, got " + got).c_str(), std::invalid_argument);
+  };
+  refused(8, 9, "9 of 8");
+  refused(8, -1, "-1 of 8");
+  refused(-8, 0, "0 of -8");
+  refused((Index{1} << 34) + 1, 0, "0 of 17179869185");
 }

@@ -5,6 +5,7 @@
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 #include "tombola/models/lenet.hpp"
+#include "tombola/nn/batch_norm.hpp"
 
 using namespace tombola;
 using namespace test_support;
@@ -18,6 +19,15 @@ const models::LeNetOptions structured{
 nn::Init init(GateKind kind = GateKind::gaussian, std::uint64_t seed = 3) {
   return {.seed = seed, .gates = {.kind = kind, .start_deviation = 0.5}, .rescale = Rescale::layer};
 }
+
+/// A linear layer, normalised.
+struct Normalised {
+  nn::Linear<nn::Gated> fc;
+  nn::BatchNorm<float> bn{"bn", 3};
+
+  explicit Normalised(nn::Init init) : fc(init, "fc", 6, 3) {}
+  auto members() { return std::tie(fc, bn); }
+};
 
 template <class Model>
 std::vector<Bits> masks(Model& model) {
@@ -98,9 +108,10 @@ TEST_CASE("make_ticket: trained and loaded weights make no ticket") {
     models::LeNet<nn::Gated> net(init(), small);
     return ticket::make_ticket(net);
   }();
-  CHECK_THROWS_AS(ticket::apply_ticket(good, loaded), std::invalid_argument);
-  CHECK_THROWS_AS(ticket::apply_ticket(good, trained), std::invalid_argument);
-  CHECK_THROWS_AS(ticket::apply_ticket(good, joint), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(ticket::apply_ticket(good, loaded), "ticket: expected a model with the ticket's weights in order, got fc2.weight [5, 9]",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(ticket::apply_ticket(good, trained), "ticket: expected a model of 3 weights, got 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(ticket::apply_ticket(good, joint), "ticket: expected a model of 3 weights, got 0", std::invalid_argument);
 }
 
 TEST_CASE("apply_ticket: through a file, into a model of the same seed; every reading then gives the binary outputs") {
@@ -163,4 +174,44 @@ TEST_CASE("apply_ticket: a model that does not match is refused, and stays as it
   ticket::Ticket wrong = of_units;
   wrong.units[1].mask = Bits(6);
   refused(wrong, models::LeNet<nn::Frozen>(init(), structured), "units2: expected a mask of 5 gates, got 6");
+}
+
+TEST_CASE("apply_ticket: statistics that the model does not have, or that no batch has, are refused, and it stays as it was") {
+  Normalised searched(init()), model(init());
+  for (Index c = 0; c < 3; ++c) {
+    searched.bn.moments.mean[c] = static_cast<float>(c) - 1;
+    searched.bn.moments.variance[c] = static_cast<float>(c);  // from 0 on
+  }
+  const ticket::Ticket good = ticket::make_ticket(searched);
+  REQUIRE(good.statistics.size() == 2);  // bn.running_mean, then bn.running_var
+  for (auto* gate : nn::gates(model)) gates::set_mask(*gate, Bits(gate->size()));
+  const auto before = masks(model);
+  const auto refused = [&](const auto& change, const char* message) {
+    ticket::Ticket wrong = good;
+    change(wrong.statistics);
+    CHECK_THROWS_WITH_AS(ticket::apply_ticket(wrong, model), message, std::invalid_argument);
+    CHECK(masks(model) == before);
+    for (Index c = 0; c < 3; ++c) CHECK((model.bn.moments.mean[c] == 0 && model.bn.moments.variance[c] == 1));
+  };
+  refused([](auto& s) { s.clear(); }, "ticket: expected statistics bn.running_mean, got none");
+  refused([](auto& s) { s[1].name = "bn.variance"; }, "ticket: expected statistics bn.running_var, got none");
+  refused([](auto& s) { s.push_back({"bn2.running_mean", "bfloat16", {0, 0, 0}}); }, "ticket: expected a model with 3 statistics, got 2");
+  refused([](auto& s) { s[0].format = "float16"; }, "bn.running_mean: expected 3 numbers in bfloat16, got 3 in float16");
+  refused([](auto& s) { s[1].values.pop_back(); }, "bn.running_var: expected 3 numbers in bfloat16, got 2 in bfloat16");
+  refused([](auto& s) { s[1].values.push_back(0); }, "bn.running_var: expected 3 numbers in bfloat16, got 4 in bfloat16");
+  constexpr std::uint16_t nan = 0x7FC0, infinity = 0x7F80, least = 0xFF80, minus_one = 0xBF80;
+  for (const auto& [moment, bits, message] :
+       {std::tuple{0, nan, "bn.running_mean: expected finite moments, variances of at least 0, got nan"},
+        {0, infinity, "bn.running_mean: expected finite moments, variances of at least 0, got inf"},
+        {0, least, "bn.running_mean: expected finite moments, variances of at least 0, got -inf"},
+        {1, nan, "bn.running_var: expected finite moments, variances of at least 0, got nan"},
+        {1, infinity, "bn.running_var: expected finite moments, variances of at least 0, got inf"},
+        {1, minus_one, "bn.running_var: expected finite moments, variances of at least 0, got -1"}}) {
+    const auto at = static_cast<std::size_t>(moment);
+    const std::uint16_t value = bits;
+    refused([at, value](auto& s) { s[at].values[2] = value; }, message);
+  }
+  ticket::apply_ticket(good, model);
+  CHECK(same_bits(model.bn.moments.mean, searched.bn.moments.mean));
+  CHECK(same_bits(model.bn.moments.variance, searched.bn.moments.variance));
 }

@@ -298,9 +298,11 @@ TEST_CASE("ticket: save and load; messages name the file") {
                         ": expected the checksum of an unaltered file, got another one")
                            .c_str(),
                        std::runtime_error);
-  CHECK_THROWS_AS(ticket::load(folder / "missing"), std::runtime_error);
-  CHECK_THROWS_AS(ticket::load(folder.path()), std::runtime_error);
-  CHECK_THROWS_AS(ticket::save(example(), folder / "no/folder"), std::runtime_error);
+  const std::string missing = folder / "missing", nowhere = folder / "no/folder";
+  CHECK_THROWS_WITH_AS(ticket::load(missing), (missing + ": cannot open for reading: No such file or directory").c_str(), std::runtime_error);
+  CHECK_THROWS_WITH_AS(ticket::load(folder.path()), (folder.path() + ": at byte 0: expected a regular file, got something else").c_str(),
+                       std::runtime_error);
+  CHECK_THROWS_WITH_AS(ticket::save(example(), nowhere), (nowhere + ": cannot write: No such file or directory").c_str(), std::runtime_error);
 }
 
 TEST_CASE("ticket: a weight that the seed no longer gives is noticed") {
@@ -478,8 +480,9 @@ TEST_CASE("ticket: the limit of gates holds over all layers, before memory is ta
   CHECK(refusal(many.bytes(), (3 << 20) - 1).find("expected at most 1048575 more gates, got 1 times 1048576") !=
         std::string::npos);
   CHECK(refusal(many.bytes(), 0) != "accepted");
-  CHECK_THROWS_AS(ticket::decode(many.bytes(), "t", -1), std::invalid_argument);
-  CHECK_THROWS_AS(ticket::decode(many.bytes(), "t", ticket::most_gates + 1), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(ticket::decode(many.bytes(), "t", -1), "ticket: expected a limit of 0 to 2^34 gates, got -1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(ticket::decode(many.bytes(), "t", ticket::most_gates + 1), "ticket: expected a limit of 0 to 2^34 gates, got 17179869185",
+                       std::invalid_argument);
 }
 
 TEST_CASE("ticket: what may not be written is refused with its reason") {
