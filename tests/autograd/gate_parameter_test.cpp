@@ -4,7 +4,9 @@
 
 #include "support/gates.hpp"
 #include "support/tensors.hpp"
+#include "tombola/autograd/parameter.hpp"
 #include "tombola/gates/gradient.hpp"
+#include "tombola/ops/arithmetic.hpp"
 #include "tombola/ops/gate_penalty.hpp"
 #include "tombola/ops/gated_weight.hpp"
 #include "tombola/ops/sum.hpp"
@@ -106,6 +108,23 @@ TEST_CASE("gate parameter: of several passes drawn, only the last can run backwa
   const Var<float> a = sum(gated_weight(first, gate).weight), b = sum(gated_weight(second, gate).weight);
   CHECK_THROWS_WITH_AS(first.backward(a), "fc1: expected backward before the gates are drawn again", std::logic_error);
   second.backward(b);
+  CHECK(same_bits(gates::gradient(context, gate), gradient_of(gate, Tensor<float>::filled({7, 11}, 1), 1)));
+}
+
+TEST_CASE("gate parameter: a pass that is refused leaves the gradients of the one that was accepted") {
+  Context context(1);
+  GateParameter<float> gate = gates::make_gates<float>({}, "fc1", 1, 2, {7, 11});
+  Parameter<float> trained(Tensor<float>::filled({7, 11}, 2));
+  const PassOptions options{.gates = Reading::sampled, .seed = 7, .step = 1};
+  Tape<float> first(context, options), second(context, options);
+  const auto loss = [&](Tape<float>& tape, float factor) {
+    return sum(gated_weight(tape, gate).weight * tape.input(Tensor<float>::filled({7, 11}, factor)) + parameter_value(tape, trained));
+  };
+  const Var<float> a = loss(first, 3), b = loss(second, 1);
+  second.backward(b);
+  const Tensor<float> kept = Tensor<float>::copy_of(trained.gradient);
+  CHECK_THROWS_WITH_AS(first.backward(a), "fc1: expected backward before the gates are drawn again", std::logic_error);
+  CHECK(same_bits(trained.gradient, kept));
   CHECK(same_bits(gates::gradient(context, gate), gradient_of(gate, Tensor<float>::filled({7, 11}, 1), 1)));
 }
 

@@ -211,6 +211,8 @@ TEST_CASE("tape: backward refuses what it cannot do") {
                        "backward: expected a value that depends on a parameter", std::invalid_argument);
   CHECK_THROWS_WITH_AS(other.backward(y, Tensor<float>({2})), "backward: expected a value of this tape",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS(tape.backward(Var<float>()), "backward: expected a value of this tape, got none", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(tape.backward(Var<float>(), Tensor<float>({2})), "backward: expected a value of this tape", std::invalid_argument);
   tape.backward(y, Tensor<float>::filled({2}, 1.0f));  // the refusals left the tape as it was
   CHECK(same_bits(tape.gradient(in), Tensor<float>({2}, {2, 4})));
   CHECK_THROWS_WITH_AS(tape.backward(y, Tensor<float>({2})), "backward: this tape has run backwards already",

@@ -86,6 +86,12 @@ TEST_CASE("mask refuses readings that are not open or closed") {
                        std::invalid_argument);
 }
 
+TEST_CASE("mask refuses a parameter that is NaN, which would pass for a closed gate") {
+  GateParameter<float> gate = gates::make_gates<float>({}, "fc1", 1, 2, {3, 7});
+  gate.theta[17] = std::numeric_limits<float>::quiet_NaN();
+  CHECK_THROWS_WITH_AS(gates::mask(gate), "fc1: expected parameters that are numbers, got nan for gate 17", std::runtime_error);
+}
+
 TEST_CASE("set_mask sets what mask reads, under every reading") {
   for (const GateKind kind : {GateKind::gaussian, GateKind::hard_concrete}) {
     auto gate = gates_at(kind, test::uniform<float>(100, -1, 1.25));

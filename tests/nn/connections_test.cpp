@@ -166,3 +166,22 @@ TEST_CASE("effective_kept: a model whose connections name something else") {
   Odd odd{nn::Linear<nn::Gated>(init, "fc1", 3, 2)};
   CHECK_THROWS_WITH_AS(nn::effective_kept(odd), "effective_kept: expected a model with fc9.weight, got none", std::invalid_argument);
 }
+
+TEST_CASE("effective_kept: connections that do not fit") {
+  struct Model {
+    nn::Linear<nn::Gated> fc;
+    std::vector<nn::Connection> made;
+    auto members() { return std::tie(fc); }
+    std::vector<nn::Connection> connections() const { return made; }
+  };
+  nn::Init init;
+  const auto refused = [&](Index outputs, std::vector<nn::Connection> made, const char* message) {
+    Model model{nn::Linear<nn::Gated>(init, "fc", outputs, outputs), std::move(made)};
+    CHECK_THROWS_WITH_AS(nn::effective_kept(model), message, std::invalid_argument);
+  };
+  refused(7, {{"fc.weight", 0, 1}, {"fc.weight", 1, 2}}, "effective_kept: expected each weight and group of gates once, got fc.weight twice");
+  refused(12, {{"fc.weight", 0, 1}, {"", 1, 2, 1, 1, 8}}, "effective_kept: expected queries, keys and values of 8 heads, got 12 channels");
+  refused(12, {{"fc.weight", 0, 1}, {"", 1, 2, 1, 1, 3}}, "effective_kept: expected queries, keys and values of 3 heads, got 12 channels");
+  refused(4, {{"fc.weight", 0, 1, 1, 0}}, "effective_kept: expected taps and a repeat of at least 1 for fc.weight, got 0 and 1");
+  refused(4, {{"fc.weight", 0, 1, 0}}, "effective_kept: expected taps and a repeat of at least 1 for fc.weight, got 1 and 0");
+}

@@ -190,6 +190,24 @@ TEST_CASE("conv2d layer: collecting moments gives the average over batches by th
     see(Tensor<float>({1, 1}, {7}));  // a last batch that is not full counts as much as it has rows
   });
   CHECK(bn.moments.mean[0] == doctest::Approx(4));
+  // Without a batch they stay what they were.
+  nn::restart_moments(bn, [] {});
+  CHECK(bn.moments.mean[0] == doctest::Approx(4));
+  CHECK_THROWS_AS(nn::restart_moments(bn, [] { throw std::runtime_error("no images"); }), std::runtime_error);
+  CHECK(bn.moments.mean[0] == doctest::Approx(4));
+}
+
+TEST_CASE("conv2d layer: moments of a double model start anew too") {
+  nn::BatchNorm<double> bn("bn", 1);
+  Context context(1);
+  for (const double value : {5.0, 1.0}) {
+    nn::restart_moments(bn, [&] {
+      Inference<double> pass(context, {.normalisation = Normalisation::collect});
+      bn(pass.input(Tensor<double>({2, 1}, {value - 1, value + 1})));
+    });
+    CHECK(bn.moments.mean[0] == doctest::Approx(value));
+    CHECK(bn.moments.rows == 2);
+  }
 }
 
 TEST_CASE("conv2d layer: where the pass asks for it, the first layer whose output is not finite is named") {
@@ -237,6 +255,8 @@ TEST_CASE("batch norm layer: an input that is not finite is named, one row by th
 
 TEST_CASE("conv2d layer: what does not fit") {
   nn::Init init;
+  CHECK_THROWS_WITH_AS((nn::Conv2d<nn::Frozen>(init, "conv1", 3, 4, 3, {.groups = 0})),
+                       "conv1: expected inputs and outputs that the groups divide and a kernel, got 3, 4, 0 groups and 3", std::invalid_argument);
   CHECK_THROWS_WITH_AS((nn::Conv2d<nn::Frozen>(init, "conv1", 3, 4, 3, {.groups = 2})),
                        "conv1: expected inputs and outputs that the groups divide and a kernel, got 3, 4, 2 groups and 3",
                        std::invalid_argument);

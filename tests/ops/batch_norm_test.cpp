@@ -145,6 +145,18 @@ TEST_CASE("batch_norm: running moments are constants of the gradient") {
   }
 }
 
+TEST_CASE("batch_norm: with running moments a row that is not finite spoils no other row's gradient") {
+  Context context(1);
+  RunningMoments<double> running("bn", 3);
+  Tape<double> tape(context, {.normalisation = Normalisation::running});
+  Tensor<double> x = random_tensor<double>({4, 3}, 1);
+  x[2 * 3 + 1] = -std::numeric_limits<double>::infinity();  // closed by the ReLU
+  const Var<double> v = tape.variable(x);
+  const Var<double> y = batch_norm(v, running, {.relu = true});
+  tape.backward(y, Tensor<double>::filled({4, 3}, 1));
+  for (Index i = 0; i < 12; ++i) CHECK(tape.gradient(v)[i] == doctest::Approx(x[i] > 0 ? 1 / std::sqrt(1 + 1e-5) : 0).epsilon(1e-12));
+}
+
 TEST_CASE("batch_norm: inputs apart, gradients that add up, threads, float against double") {
   for (const Shape& shape : shapes) {
     CAPTURE(shape);

@@ -41,6 +41,21 @@ TEST_CASE("prelu: the gradients of input and learned slope against differences")
   CHECK(check_gradient(context, list(random_off_zero<double>({3, 5}, 2), Tensor<double>({1}, {0.3})), twice) < 1e-8);
 }
 
+TEST_CASE("prelu: an infinite input on the other side leaves the slope's gradient alone, a NaN does not") {
+  for (const bool is_nan : {false, true}) {
+    Context context(1);
+    Tape<double> tape(context);
+    const Var<double> a = tape.variable(Tensor<double>({1}, {0.25}));
+    const double odd = is_nan ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity();
+    tape.backward(prelu(tape.variable(Tensor<double>({3}, {odd, -2, 1})), a), Tensor<double>({3}, {1, 3, 1}));
+    if (is_nan) {
+      CHECK(std::isnan(tape.gradient(a)[0]));
+    } else {
+      CHECK(tape.gradient(a)[0] == -6);
+    }
+  }
+}
+
 TEST_CASE("prelu: only one of input and slope needs a gradient") {
   Context context(1);
   const Tensor<double> x = random_off_zero<double>({3, 5}, 3), a({1}, {0.3}), dy = random_tensor<double>({3, 5}, 4);

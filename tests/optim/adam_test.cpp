@@ -311,5 +311,10 @@ TEST_CASE("adam: options out of range are refused") {
   CHECK_THROWS_WITH_AS(make({.beta2 = 1}), "adam: expected betas in [0, 1), got 0.9 and 1", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.beta2 = -0.5}), "adam: expected betas in [0, 1), got 0.9 and -0.5",
                        std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make({.epsilon = 0}), "adam: expected an epsilon above 0, got 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({.epsilon = 0}), "adam: expected a finite epsilon above 0, got 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({.epsilon = INFINITY}), "adam: expected a finite epsilon above 0, got inf", std::invalid_argument);
+  // As floats 0 and 1; as doubles they are in order.
+  CHECK_THROWS_WITH_AS(make({.epsilon = 1e-46}), "adam: expected a finite epsilon above 0, got 1e-46", std::invalid_argument);
+  CHECK_THROWS_AS(make({.beta2 = 1 - 1e-9}), std::invalid_argument);
+  CHECK_NOTHROW(optim::Adam<double>(context, {}, {.beta2 = 1 - 1e-9, .epsilon = 1e-46}));
 }

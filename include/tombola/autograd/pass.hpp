@@ -171,6 +171,14 @@ class Pass {
     if (!y.needs_gradient()) return;
     record(*y.node(), keep(step), run<Step>, false);
   }
+  /// Says what must hold for this pass to run backwards: `check()` throws where it does not, before any gradient is touched. Captures as
+  /// backward steps do.
+  template <class Check>
+  void backward_check(const Check& check) {
+    static_assert(std::is_trivially_destructible_v<Check>, "a check captures by value: it is never destroyed");
+    const auto call = [](const void* at, Pass&) { (*static_cast<const Check*>(at))(); };
+    last_check_ = new (arena_.take(sizeof(Recorded), alignof(Recorded))) Recorded{last_check_, nullptr, keep(check), call, false};
+  }
   /// Says how to compute the values of `y` again from those of `from`, cheaply: they are dropped with the last Var that refers to them, and come
   /// back before the backward step of their last reader. `step(pass)` writes all of `y.node()->output()`, the same bits as before. `from` is all
   /// that it reads; empty Vars do not count. They are not dropped if values of `from` may be dropped themselves: these would not be back in time.
@@ -294,7 +302,7 @@ class Pass {
   bool replays_ = false;  ///< backward runs, or has run
   Arena arena_;
   Node<T>* last_node_ = nullptr;
-  Recorded* last_step_ = nullptr;
+  Recorded *last_step_ = nullptr, *last_check_ = nullptr;
   Shared* last_shared_ = nullptr;
 };
 
@@ -314,16 +322,19 @@ class Tape : public Pass<T> {
   /// back after its last reader, so a tape runs backwards once. Throws `std::invalid_argument` unless the loss is one value
   /// of this tape that depends on something with a gradient, and `std::logic_error` on a second call.
   void backward(const Var<T>& loss) {
+    require(bool(loss), "backward: expected a value of this tape, got none");
     require(loss.shape().size() == 1, "backward: expected a loss of one value, got ", loss.shape());
     const T one(1);
     backward(loss, View<const T>(&one, loss.shape()));
   }
   /// The same from d loss / d y = dy, for a y of any shape.
   void backward(const Var<T>& y, View<const T> dy) {
-    require(&y.pass() == this, "backward: expected a value of this tape");
+    require(y && &y.pass() == this, "backward: expected a value of this tape");
     require(dy.shape() == y.shape(), "backward: expected dy ", y.shape(), ", got ", dy.shape());
     require(y.needs_gradient(), "backward: expected a value that depends on a parameter");
-    if (std::exchange(done_, true)) throw std::logic_error("backward: this tape has run backwards already");
+    if (done_) throw std::logic_error("backward: this tape has run backwards already");
+    for (const auto* check = this->last_check_; check != nullptr; check = check->previous) check->run(check->step, *this);
+    done_ = true;
     const Accumulator<T> start = this->accumulate(*y.node());
     for (Index i = 0; i < dy.size(); ++i) start.into[i] = dy[i] + (start.beta == T(0) ? T(0) : start.into[i]);
     this->replays_ = true;

@@ -2,13 +2,16 @@
 /// Masks read from gates and set on them, and how many are open.
 #pragma once
 
+#include <cmath>
+#include <stdexcept>
+
 #include "tombola/core/bits.hpp"
 #include "tombola/gates/gradient.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::gates {
 
 /// Bit i: gate i is open under the reading (`above_zero` or `binary`).
-/// Throws `std::invalid_argument` for another reading.
+/// Throws `std::invalid_argument` for another reading, and `std::runtime_error` for a parameter that is NaN: it would pass for a closed gate.
 template <class T>
 Bits mask(const GateParameter<T>& gate, Reading reading = Reading::binary) {
   require(reading == Reading::binary || reading == Reading::above_zero,
@@ -21,7 +24,10 @@ Bits mask(const GateParameter<T>& gate, Reading reading = Reading::binary) {
     kernels::gate_read(1, formulas, reading, input,
                        kernels::GateOutput<T>{z.data(), nullptr, nullptr, nullptr, nullptr});
   });
-  for (Index i = 0; i < gate.size(); ++i) bits.set(i, z[i] != T(0));
+  for (Index i = 0; i < gate.size(); ++i) {
+    if (std::isnan(gate.theta[i])) throw std::runtime_error(concat(gate.name, ": expected parameters that are numbers, got nan for gate ", i));
+    bits.set(i, z[i] != T(0));
+  }
   return bits;
 }
 

@@ -63,7 +63,7 @@ GateParameter<T> make_gates(const GateOptions& options, std::string name, std::u
   require(bounds.low < bounds.high, name, ": expected gate bounds with low < high, got [", bounds.low, ", ",
           bounds.high, "]");
   const double start = options.start_or_default();
-  require(std::isfinite(start), name, ": expected a finite start, got ", start);
+  require(std::isfinite(static_cast<T>(start)), name, ": expected a finite start, got ", start);
   require(start >= bounds.low && start <= bounds.high, name, ": expected a start within the bounds [", bounds.low, ", ", bounds.high, "], got ",
           start);
   require(options.reach >= 0 && options.reach <= 100, name, ": expected a gate reach in [0, 100], got ", options.reach);

@@ -138,7 +138,8 @@ void batch_norm_backward(const Threads& threads, Workspace& scratch, Index rows,
         const Index at = r * channels + c;
         const V g = dz(at, c, read);
         if (dx != nullptr) {
-          const V part = factor * (g - simd::fma(read(of.x + at) - mean, slope, common));
+          // What does not depend on the row is left out where there is none: 0 times an infinite sum would reach every row.
+          const V part = factor * (of.constant ? g : g - simd::fma(read(of.x + at) - mean, slope, common));
           write(dx + at, of.add ? read(dx + at) + part : part);
         }
         if (of.dresidual != nullptr) write(of.dresidual + at, of.add_residual ? read(of.dresidual + at) + g : g);

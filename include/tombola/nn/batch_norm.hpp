@@ -39,15 +39,13 @@ struct BatchNorm {
   }
 };
 
-/// Calls `collect()`, which runs the model over images with `Normalisation::collect`, after forgetting what the running moments hold: they
-/// become the averages over these batches, by their rows.
-template <class T = float, class Model, class Collect>
+/// Calls `collect()`, which runs the model over images with `Normalisation::collect`: the running moments become the averages over these batches, by
+/// their rows, whatever they were before.
+template <class Model, class Collect>
 void restart_moments(Model& model, const Collect& collect) {
-  for_each_of<RunningMoments<T>>(model, [](RunningMoments<T>& moments) {
-    std::fill_n(moments.mean.data(), moments.mean.size(), T(0));  // 0 times what is not finite would stay
-    std::fill_n(moments.variance.data(), moments.variance.size(), T(0));
-    moments.rows = 0;
-  });
+  const auto restart = [](auto& moments) { moments.rows = 0; };
+  for_each_of<RunningMoments<float>>(model, restart);
+  for_each_of<RunningMoments<double>>(model, restart);
   collect();
 }
 

@@ -78,13 +78,13 @@ inline Bits transposed(const Bits& mask, Index rows, Index columns) {
 }  // namespace detail
 
 /// How many open gates of a model, under the reading `binary`, lie on a path of open ones from its input to its output.
-/// Throws `std::invalid_argument` if its `connections()` name something that it does not have, or do not fit.
+/// Throws `std::invalid_argument` if its `connections()` name something that it does not have, or twice, or do not fit.
 template <class T = float, class Model>
 Index effective_kept(Model& model) {
   struct Element {
     Shape shape;
     Bits open;
-    bool gated;
+    bool gated, connected = false;
   };
   std::map<std::string, Element> elements;
   const auto add_weight = [&](const std::string& name, const Shape& shape) {
@@ -106,6 +106,8 @@ Index effective_kept(Model& model) {
     if (connection.heads > 0) {
       made.in = channels[connection.from];
       made.out = made.in / 3;
+      require(made.in > 0 && made.in % (3 * connection.heads) == 0, "effective_kept: expected queries, keys and values of ", connection.heads,
+              " heads, got ", made.in, " channels");
       made.open = detail::attention_pattern(made.out, connection.heads);
     } else if (connection.name.empty()) {
       made.diagonal = true;
@@ -114,7 +116,10 @@ Index effective_kept(Model& model) {
     } else {
       const auto found = elements.find(connection.name);
       require(found != elements.end(), "effective_kept: expected a model with ", connection.name, ", got none");
-      const Element& element = found->second;
+      Element& element = found->second;
+      require(!std::exchange(element.connected, true), "effective_kept: expected each weight and group of gates once, got ", connection.name, " twice");
+      require(connection.taps >= 1 && connection.repeat >= 1, "effective_kept: expected taps and a repeat of at least 1 for ", connection.name, ", got ",
+              connection.taps, " and ", connection.repeat);
       made.diagonal = element.shape.rank() == 1;
       made.out = element.shape[0];
       made.taps = element.shape.rank() == 4 ? element.shape[1] * element.shape[2] : connection.taps;

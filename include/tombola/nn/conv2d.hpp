@@ -30,14 +30,13 @@ struct Conv2d {
         out(outputs),
         kernel(kernel_size),
         options(walk),
-        weight(init, name + ".weight", checked_shape(),
-               Fans{kernel * kernel * in / options.groups, kernel * kernel * out / options.groups}) {}
+        weight(make_weight(init)) {}
 
   /// x [batch, height, width, in] -> y [batch, height', width', out]. Throws `std::invalid_argument` for another x.
   Var<T> operator()(const Var<T>& x) {
     require(x.shape().rank() == 4 && x.shape()[3] == in, name, ": expected x [batch, height, width, ", in, "], got ", x.shape());
     const GatedWeight<T> source = weight(x.pass());
-    const bool many_outputs = source.weight.shape().size() < x.shape().size() / in * out / strides();
+    const bool many_outputs = source.weight.shape().size() < x.shape().size() / in * out / options.stride[0] / options.stride[1];
     Var<T> y = rescaled(source, many_outputs, [&](const Var<T>& w) { return conv2d(x, w, options); });
     if (x.pass().options().checks_finite) check_finite(name, y);
     return y;
@@ -45,7 +44,10 @@ struct Conv2d {
   auto members() { return std::tie(weight); }
 
  private:
-  Index strides() const { return options.stride[0] * options.stride[1]; }
+  Source<T> make_weight(Init& init) const {
+    const Shape shape = checked_shape();  // before anything is divided by the groups
+    return {init, name + ".weight", shape, Fans{kernel * kernel * in / options.groups, kernel * kernel * out / options.groups}};
+  }
   Shape checked_shape() const {
     require(in >= 1 && out >= 1 && kernel >= 1 && options.groups >= 1 && in % options.groups == 0 && out % options.groups == 0, name,
             ": expected inputs and outputs that the groups divide and a kernel, got ", in, ", ", out, ", ", options.groups, " groups and ",

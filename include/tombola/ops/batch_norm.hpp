@@ -30,11 +30,12 @@ struct BatchNormOptions {
 
 namespace detail {
 
-/// Takes the moments of a batch of `rows` into the running ones. The running variance is the unbiased one, as in PyTorch.
+/// Takes the moments of a batch of `rows` into the running ones; a share of 1 replaces them, whatever they are. The running variance is the
+/// unbiased one, as in PyTorch.
 template <class T>
 void update_moments(RunningMoments<T>& running, View<const T> mean, View<const T> variance, Index rows, double share) {
   const double unbiased = rows > 1 ? static_cast<double>(rows) / static_cast<double>(rows - 1) : 1.0;
-  const auto mix = [share](T old, double now) { return static_cast<T>((1 - share) * static_cast<double>(old) + share * now); };
+  const auto mix = [share](T old, double now) { return static_cast<T>(share == 1 ? now : (1 - share) * static_cast<double>(old) + share * now); };
   for (Index c = 0; c < mean.size(); ++c) {
     running.mean[c] = mix(running.mean[c], static_cast<double>(mean[c]));
     running.variance[c] = mix(running.variance[c], static_cast<double>(variance[c]) * unbiased);

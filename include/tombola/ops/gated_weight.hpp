@@ -91,7 +91,7 @@ double read_gates(Pass<T>& pass, GateParameter<T>& gate, bool keeps_draw, Var<T>
 /// dtheta += (dproduct w) dz/dtheta, left with the gates for the optimiser. Borrows the gates as long as the pass.
 /// Throws `std::invalid_argument` unless gates with `Rescale::neuron` are [out, in] or [out, height, width, in], for no gates to rescale,
 /// and unless all uses in a pass that samples them rescale alike.
-/// The backward pass throws `std::logic_error` if another pass has drawn the gates since.
+/// The backward pass throws `std::logic_error`, and changes nothing, if another pass has drawn the gates since.
 template <class T>
 GatedWeight<T> gated_weight(Pass<T>& pass, GateParameter<T>& gate, Rescale rescale = Rescale::none) {
   require(rescale != Rescale::neuron || gate.shape().rank() == 2 || gate.shape().rank() == 4, gate.name,
@@ -106,6 +106,7 @@ GatedWeight<T> gated_weight(Pass<T>& pass, GateParameter<T>& gate, Rescale resca
   }
   if (learns) gates::make_explicit(pass.threads(), gate);  // what an earlier pass left
   GatedWeight<T> result{pass.result(gate.shape(), learns), {}};
+  const std::uint64_t draw = learns ? ++gate.draws : gate.draws;
   Tensor<T> z = rescale == Rescale::neuron ? pass.buffer(gate.shape()) : Tensor<T>();
   const double sum = detail::read_gates(pass, gate, learns, result.weight, z.data());
   if (rescale != Rescale::none) {
@@ -124,9 +125,10 @@ GatedWeight<T> gated_weight(Pass<T>& pass, GateParameter<T>& gate, Rescale resca
 
   if (gate.dproduct.size() != gate.size()) gate.dproduct = Tensor<T>(gate.shape());
   pass.gradient_into(result.weight, gate.dproduct);
-  pass.backward_step(result.weight, [to = &gate, draw = ++gate.draws, scale = result.scale.node()](Pass<T>& pass) {
-    if (to->draws != draw)
-      throw std::logic_error(concat(to->name, ": expected backward before the gates are drawn again"));
+  pass.backward_check([to = &gate, draw] {
+    if (to->draws != draw) throw std::logic_error(concat(to->name, ": expected backward before the gates are drawn again"));
+  });
+  pass.backward_step(result.weight, [to = &gate, scale = result.scale.node()](Pass<T>& pass) {
     to->pending = true;
     to->dproduct_is_dz = false;
     if (scale != nullptr && scale->has_gradient) detail::add_rescale_gradient(pass, *to, *scale);

@@ -37,7 +37,7 @@ Var<T> prelu(const Var<T>& x, const Var<T>& a) {
       const auto da = pass.accumulate(*a);
       const double sum = kernels::reduce<T>(
           pass.threads(), pass.context().workspace(), x->size(),
-          [](const auto& dy, const auto& v) { return simd::select(v < T(0), dy * v, v * T(0)); }, y->gradient.data(),
+          [](const auto& dy, const auto& v) { return simd::select(v < T(0), dy * v, simd::select(v >= T(0), decltype(v * dy)(T(0)), v)); }, y->gradient.data(),
           x->value.data());
       da.into[0] = static_cast<T>(sum) + (da.beta == T(0) ? T(0) : da.into[0]);
     }

@@ -28,9 +28,9 @@ class Adam {
         options_(options) {
     require(options.rate >= 0 && std::isfinite(options.rate), "adam: expected a rate of at least 0, got ",
             options.rate);
-    require(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1,
-            "adam: expected betas in [0, 1), got ", options.beta1, " and ", options.beta2);
-    require(options.epsilon > 0, "adam: expected an epsilon above 0, got ", options.epsilon);
+    const auto beta1 = static_cast<T>(options.beta1), beta2 = static_cast<T>(options.beta2), epsilon = static_cast<T>(options.epsilon);
+    require(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "adam: expected betas in [0, 1), got ", options.beta1, " and ", options.beta2);
+    require(epsilon > 0 && std::isfinite(epsilon), "adam: expected a finite epsilon above 0, got ", options.epsilon);
   }
 
   void set_rate(double rate) noexcept { options_.rate = rate; }

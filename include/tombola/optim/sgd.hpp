@@ -27,9 +27,10 @@ class Sgd {
         parameters_(std::move(parameters)),
         options_(options) {
     require(options.rate >= 0 && std::isfinite(options.rate), "sgd: expected a rate of at least 0, got ", options.rate);
-    require(options.momentum >= 0 && options.momentum < 1, "sgd: expected a momentum in [0, 1), got ",
+    require(options.momentum >= 0 && static_cast<T>(options.momentum) < 1, "sgd: expected a momentum in [0, 1), got ",
             options.momentum);
-    require(options.weight_decay >= 0, "sgd: expected a weight decay of at least 0, got ", options.weight_decay);
+    require(options.weight_decay >= 0 && std::isfinite(static_cast<T>(options.weight_decay)), "sgd: expected a finite weight decay of at least 0, got ",
+            options.weight_decay);
     for (Parameter<T>* parameter : parameters_) {
       if (parameter->momentum.size() != parameter->value.size()) parameter->momentum = Tensor<T>(parameter->shape());
     }
