@@ -19,7 +19,7 @@ def run(*command, **options):
 for command, says in ((("tools/bench", "--only", "gemm"), "expected --out beside it"), (("tools/bench", "--only", "gemm,nothing", "--out", "x"), "got nothing"),
                       (("tools/bench", "--repetitions", "0"), "--repetitions"), (("tools/bench", "--out"), "--out needs a value"),
                       (("tools/bench", "--nothing"), "unknown option --nothing"), (("tools/reproduce", "--jobs", "0", "s95"), "--jobs: expected at least 1, got 0"),
-                      (("tools/reproduce", "nothing"), "unknown nothing")):
+                      (("tools/reproduce", "nothing"), "unknown nothing"), (("tools/test", "--long=kills.sh,typo"), "got typo")):
     done = run(*command, cwd=root)
     assert done.returncode == 1 and says in done.stderr and len(done.stderr.splitlines()) == 1, (command, done)
 
@@ -40,6 +40,15 @@ with tempfile.TemporaryDirectory() as folder:
     Path(folder, "installed").unlink()
     done = run("bash", "-euc", script, "test", "there", "both", cwd=root, env=environment)
     assert done.returncode == 0 and not done.stdout and not Path(folder, "installed").exists(), done
+
+# A clone whose owner the system does not know, as in a container: root goes on as root where it may not become them.
+with tempfile.TemporaryDirectory() as folder:
+    for name, line in {"stat": "echo 12345", "getent": "exit 2", "setpriv": "exit 1"}.items():
+        Path(folder, name).write_text(f"#!/bin/sh\n{line}\n")
+        Path(folder, name).chmod(0o755)
+    done = run("bash", "-euo", "pipefail", "-c", "root=$PWD; source tools/lib/setup.sh; become_owner; echo went on", cwd=root,
+               env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
+    assert done.stdout == "went on\n", done
 
 # What counts as passed and failed: a doctest program its cases, a script one; one that dies after its last case failed once.
 with tempfile.TemporaryDirectory() as folder:
@@ -107,6 +116,10 @@ with tempfile.TemporaryDirectory() as folder:
     reproduce.run("s95", 2)
     assert Path(f"{program}.calls").read_text().split() == ["--quiet", "--resume", *reproduce.SEARCHES["s95"][2].split(), "--threads", "1", "--out", str(reproduce.OUT / "s95")]
     assert [path.name for path in Path(reproduce.OUT, "s95").iterdir()] == ["options.txt"]
+    # Nor is one on the subset kept: the full data may be there by now.
+    Path(reproduce.OUT, "s99/options.txt").write_text(reproduce.SEARCHES["s99"][2])
+    reproduce.run("s99", 1)
+    assert not Path(reproduce.OUT, "s99/summary.json").exists()
     Path(f"{program}.fails").touch()
     try:
         reproduce.run("s95", 1)

@@ -52,7 +52,7 @@ become_owner() {
   uid=$(stat -c %u "$root") gid=$(stat -c %g "$root")
   ((EUID == 0 && uid != 0)) || return 0
   command -v setpriv >/dev/null || return 0
-  home=$(getent passwd "$uid" | cut -d: -f6)
+  home=$(getent passwd "$uid" | cut -d: -f6) || home= # an owner whom this system does not know, as in a container
   local as_owner=(setpriv --reuid="$uid" --regid="$gid" --clear-groups env HOME="${home:-/nonexistent}")
   "${as_owner[@]}" test -w "$root" || return 0
   exec "${as_owner[@]}" "$0" "$@"
@@ -62,7 +62,7 @@ become_owner() {
 configure() {
   local folder=$1 log again=()
   shift
-  [[ -f $folder/build.ninja ]] && again=(--reconfigure)
+  [[ -f $folder/meson-private/coredata.dat ]] && again=(--reconfigure) # also where an interrupted run wrote no build.ninja
   log=$(mktemp)
   if meson setup "${again[@]}" "$@" "$folder" "$root" >"$log" 2>&1; then
     rm -f "$log"
