@@ -32,7 +32,7 @@ inline std::string differing_entry(const std::string& one, const std::string& ot
     if (one[at] == '}' && other[at] == ',') return "no further entry";
     at += one[at] == ',' && other[at] == '}';  // the entry behind the comma
   }
-  const std::size_t comma = one.substr(0, at).rfind(",\"");
+  const std::size_t comma = at == 0 ? std::string::npos : one.rfind(",\"", at - 1);
   const std::size_t begin = comma == std::string::npos ? 0 : comma + 1;
   return one.substr(begin, one.find(",\"", at) - begin);
 }
