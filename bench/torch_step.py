@@ -149,27 +149,25 @@ def median_step(build, batch, gated, steps, channels_last=False):
     return sorted(times[steps // 6:])[(steps - steps // 6) // 2] * 1e3
 
 
+def shortest(run):
+    """Seconds of the fastest of ten."""
+    times = []
+    for _ in range(10):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
 def product_speed():
     """Operations a second of 1024 x 1024 x 1024 on all processors, the fastest of ten."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))  # its default may be fewer
-    a, times = torch.ones(1024, 1024), []
-    for _ in range(10):
-        start = time.perf_counter()
-        a @ a
-        times.append(time.perf_counter() - start)
-    return 2 * 1024 ** 3 / min(times)
+    a = torch.ones(1024, 1024)
+    return 2 * 1024 ** 3 / shortest(lambda: a @ a)
 
 
 def cost_of_memory():
     """How many times as long a new tensor of 64 MB takes to be written as one that is there."""
-    def shortest(write):
-        times = []
-        for _ in range(10):
-            start = time.perf_counter()
-            write()
-            times.append(time.perf_counter() - start)
-        return min(times)
-
     kept = torch.ones(1 << 24)
     return shortest(lambda: torch.empty(1 << 24).fill_(1)) / shortest(lambda: kept.fill_(1))
 
@@ -184,8 +182,8 @@ if result["capability"] == "DEFAULT":
 if len(sys.argv) > 1 and result["product"] < float(sys.argv[1]) / 3:
     sys.exit(f"torch_step.py: expected a product of 1024 x 1024 x 1024 at a third of {float(sys.argv[1]) / 1e9:.0f} GFLOP/s or more, got "
              f"{result['product'] / 1e9:.0f}: has PyTorch a fast BLAS? (OpenBLAS may need OPENBLAS_CORETYPE=SkylakeX on a processor that it does not know)")
-if cost_of_memory() > 2:
-    sys.exit(f"torch_step.py: expected new tensors to cost what others do, got {cost_of_memory():.1f} times as much: does its malloc give memory back?")
+if (cost := cost_of_memory()) > 2:
+    sys.exit(f"torch_step.py: expected new tensors to cost what others do, got {cost:.1f} times as much: does its malloc give memory back?")
 for name, (batch, steps, ways) in networks.items():
     for kind in ("gated", "dense"):
         found = result["steps"][f"{name}-{kind}"] = {}

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 #include <string>
 #include <vector>
 
 #include "support/gates.hpp"
+#include "support/named_weights.hpp"
 #include "support/tensors.hpp"
 #include "support/worst.hpp"
 #include "tombola/models/conv_n.hpp"
@@ -106,18 +106,7 @@ struct Layers {
   Normalisation normalisation = Normalisation::batch;
 
   template <class Model>
-  Layers(Model& model, Rescale rescale, const PassOptions& how) {
-    nn::for_each_of<nn::FrozenTensor<double>>(model, [&](const auto& weight) {
-      weights[weight.name()].assign(weight.value().begin(), weight.value().end());
-    });
-    for (const auto* gate : nn::gates<double>(model)) {
-      const Tensor<double> z = gate_values(*gate, how);
-      const double open = std::accumulate(z.begin(), z.end(), 0.0);
-      const double factor = rescale == Rescale::layer ? std::sqrt(static_cast<double>(z.size()) / std::max(1.0, open)) : 1;
-      auto& values = weights.try_emplace(gate->name, at(z.size()), 1.0).first->second;
-      for (Index i = 0; i < z.size(); ++i) values[at(i)] *= z[i] * factor;
-    }
-  }
+  Layers(Model& model, Rescale rescale, const PassOptions& how) : weights(named_weights(model, rescale, how)) {}
 
   /// With weights [out, size, size, in].
   Images conv(const Images& x, const std::string& name, Index out, Index size, Index stride = 1) const {

@@ -4,11 +4,11 @@
 #include <cmath>
 #include <cstdint>
 #include <map>
-#include <numeric>
 #include <string>
 #include <vector>
 
 #include "support/gates.hpp"
+#include "support/named_weights.hpp"
 #include "support/tensors.hpp"
 #include "support/worst.hpp"
 #include "tombola/models/gpt.hpp"
@@ -95,18 +95,7 @@ struct Net {
   std::map<std::string, std::vector<double>> weights;  ///< times their gates; structured gates alone
 
   template <class Model>
-  Net(Model& model, Rescale rescale, const PassOptions& how) {
-    const auto add = [&](const std::string& name, View<const double> value) { weights[name].assign(value.begin(), value.end()); };
-    nn::for_each_of<Parameter<double>>(model, [&](const auto& weight) { add(weight.name, weight.value.view()); });
-    nn::for_each_of<nn::FrozenTensor<double>>(model, [&](const auto& weight) { add(weight.name(), weight.value()); });
-    for (const auto* gate : nn::gates<double>(model)) {
-      const Tensor<double> z = gate_values(*gate, how);
-      const double open = std::accumulate(z.begin(), z.end(), 0.0);
-      const double factor = rescale == Rescale::layer ? std::sqrt(static_cast<double>(z.size()) / std::max(1.0, open)) : 1;
-      auto& values = weights.try_emplace(gate->name, at(z.size()), 1.0).first->second;
-      for (Index i = 0; i < z.size(); ++i) values[at(i)] *= z[i] * factor;
-    }
-  }
+  Net(Model& model, Rescale rescale, const PassOptions& how) : weights(named_weights(model, rescale, how)) {}
 
   /// A structured gate, where the model has them.
   double gate(const std::string& name, Index i) const {
