@@ -4,8 +4,11 @@
 /// "floor": the time over the step's products at the peak of multiply-adds of the same run.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <string>
+#include <vector>
 
 #include "peak.hpp"
 #include "tombola/models/conv_n.hpp"
@@ -89,15 +92,30 @@ double vit_operations(const models::VitOptions& vit, Index batch) {
   const Index patches = vit.size * vit.size / (vit.patch * vit.patch), tokens = patches + 1, width = vit.columns;
   all.layer(patches * width, vit.channels * vit.patch * vit.patch);
   for (Index block = 0; block < vit.depth; ++block) {
-    all.layer(tokens * 3 * width, width).layer(tokens * tokens * vit.heads, width / vit.heads).layer(tokens * width, tokens);
-    all.layer(tokens * width, width).layer(tokens * 4 * width, width).layer(tokens * width, 4 * width);
+    const Index asking = block + 1 < vit.depth ? tokens : 1;  // the classifier reads the class token alone
+    all.layer(tokens * 3 * width, width).layer(asking * tokens * vit.heads, width / vit.heads).layer(asking * width, tokens);
+    all.layer(asking * width, width).layer(asking * 4 * width, width).layer(asking * width, 4 * width);
   }
   return all.layer(vit.outputs, width).sum();
 }
 
-/// The steps of one search on random images.
+/// The median seconds of `steps` steps without the first sixth of them, as bench/torch_step.py has it.
+template <class Step>
+double median_seconds(int steps, const Step& one_step) {
+  std::vector<double> times;
+  for (int step = 0; step < steps; ++step) {
+    const auto begin = std::chrono::steady_clock::now();
+    one_step();
+    if (step >= steps / 6) times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
+}
+
+/// The steps of one search on random images: as many as PyTorch's in torch_step.py.
 template <class Model>
-void run(benchmark::State& state, Model model, const Shape& images, double operations, int threads) {
+void run(benchmark::State& state, Model model, const Shape& images, double operations, int threads, int steps) {
   Context context(threads);
   const auto gates = nn::gates(model);
   const Index batch = images[0];
@@ -123,21 +141,22 @@ void run(benchmark::State& state, Model model, const Shape& images, double opera
   };
   one_step();  // the pool then holds what later steps take
   double limit = bench::peak<float>(context.threads());
-  for (auto _ : state) one_step();
+  for (auto _ : state) state.SetIterationTime(median_seconds(steps, one_step));
   limit = std::max(limit, bench::peak<float>(context.threads()));
   using benchmark::Counter;
   state.counters["floor"] = Counter(operations / limit, Counter::kIsIterationInvariantRate | Counter::kInvert);
   state.counters["peak"] = Counter(limit, Counter::kDefaults, Counter::kIs1000);
 }
 
+/// `f(state, threads)` as one iteration, which gives its own time.
 template <class F>
 void add(const std::string& name, const F& f) {
   for (const int threads : {1, 2}) {
     if (threads > available_threads()) continue;
     benchmark::RegisterBenchmark(concat("step/", name, '/', threads).c_str(), [=](benchmark::State& state) { f(state, threads); })
-        ->UseRealTime()
+        ->UseManualTime()
         ->Unit(benchmark::kMicrosecond)
-        ->MinTime(0.5);
+        ->Iterations(1);
   }
 }
 
@@ -149,34 +168,34 @@ int main(int argc, char** argv) {
   const nn::Init init{.seed = 1, .rescale = Rescale::layer};
   const Shape digits{128, 784}, pictures{128, 32, 32, 3}, fewer{64, 32, 32, 3};
   add("lenet-gated", [=](benchmark::State& state, int threads) {
-    run(state, models::LeNet<nn::Gated>(init, {}), digits, lenet_operations(true), threads);
+    run(state, models::LeNet<nn::Gated>(init, {}), digits, lenet_operations(true), threads, 300);
   });
   add("lenet-dense", [=](benchmark::State& state, int threads) {
-    run(state, models::LeNet<nn::Trained>(init, {}), digits, lenet_operations(true), threads);
+    run(state, models::LeNet<nn::Trained>(init, {}), digits, lenet_operations(true), threads, 300);
   });
   add("lenet-units", [=](benchmark::State& state, int threads) {
-    run(state, models::LeNet<nn::Frozen>(init, {.unit_gates = true}), digits, lenet_operations(false), threads);
+    run(state, models::LeNet<nn::Frozen>(init, {.unit_gates = true}), digits, lenet_operations(false), threads, 300);
   });
   add("conv6-gated", [=](benchmark::State& state, int threads) {
-    run(state, models::ConvN<nn::Gated>(init, {}), pictures, conv6_operations(), threads);
+    run(state, models::ConvN<nn::Gated>(init, {}), pictures, conv6_operations(), threads, 8);
   });
   add("conv6-dense", [=](benchmark::State& state, int threads) {
-    run(state, models::ConvN<nn::Trained>(init, {}), pictures, conv6_operations(), threads);
+    run(state, models::ConvN<nn::Trained>(init, {}), pictures, conv6_operations(), threads, 8);
   });
   models::ResNetOptions resnet = models::resnet50();
   resnet.stem = models::Stem::imagenet;
   add("resnet50-gated", [=](benchmark::State& state, int threads) {
-    run(state, models::ResNet<nn::Gated>(init, resnet), pictures, resnet50_operations(), threads);
+    run(state, models::ResNet<nn::Gated>(init, resnet), pictures, resnet50_operations(), threads, 8);
   });
   add("resnet50-dense", [=](benchmark::State& state, int threads) {
-    run(state, models::ResNet<nn::Trained>(init, resnet), pictures, resnet50_operations(), threads);
+    run(state, models::ResNet<nn::Trained>(init, resnet), pictures, resnet50_operations(), threads, 8);
   });
   models::VitOptions vit{.columns = 384, .depth = 6, .heads = 6, .position = nn::Position::random, .pooling = models::Pooling::class_token};
   add("vit-gated", [=](benchmark::State& state, int threads) {
-    run(state, models::Vit<nn::Gated>(init, vit), fewer, vit_operations(vit, 64), threads);
+    run(state, models::Vit<nn::Gated>(init, vit), fewer, vit_operations(vit, 64), threads, 6);
   });
   add("vit-dense", [=](benchmark::State& state, int threads) {
-    run(state, models::Vit<nn::Trained>(init, vit), fewer, vit_operations(vit, 64), threads);
+    run(state, models::Vit<nn::Trained>(init, vit), fewer, vit_operations(vit, 64), threads, 6);
   });
   benchmark::RunSpecifiedBenchmarks();
 }

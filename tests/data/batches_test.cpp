@@ -207,14 +207,14 @@ TEST_CASE("batches: an empty data set has none") {
   int seen = 0;
   for ([[maybe_unused]] const auto batch : batches.epoch(0)) ++seen;
   CHECK(seen == 0);
-  CHECK_THROWS_AS(batches.get(0, 0), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batches.get(0, 0), "batches: expected a number in [0, 0), got 0", std::invalid_argument);
 }
 
 TEST_CASE("batches: refuses what is out of range") {
   const Images images = made_up(10);
   Batches<float> batches(images, {.size = 4});
-  CHECK_THROWS_WITH_AS(batches.get(0, 3), "batches: expected a batch from 0 to 2, got 3", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(batches.get(0, -1), "batches: expected a batch from 0 to 2, got -1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batches.get(0, 3), "batches: expected a number in [0, 3), got 3", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batches.get(0, -1), "batches: expected a number in [0, 3), got -1", std::invalid_argument);
   CHECK_THROWS_WITH_AS(batches.get(-1, 0), "batches: expected an epoch from 0 to 2^32 - 1, got -1",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(batches.get(Index{1} << 32, 0), "batches: expected an epoch from 0 to 2^32 - 1, got 4294967296",
@@ -252,7 +252,12 @@ TEST_CASE("batches: refuses images and labels that do not belong together") {
       "batches: expected pixels [count, height, width, channels] and labels [count], got [3, 2, 2, 1] and [2]",
       std::invalid_argument);
   const Images flat{"flat", Tensor<std::uint8_t>({3, 4}), Tensor<std::uint8_t>({3}), 1};
-  CHECK_THROWS_AS(Batches<float>{flat}, std::invalid_argument);
+  for (const data::Statistics& statistics : {data::Statistics(), data::Statistics{{0, 0, 0}, {1, 1, 1}}}) {
+    CHECK_THROWS_WITH_AS(
+        Batches<float>(flat, {.statistics = statistics}),
+        "batches: expected pixels [count, height, width, channels] and labels [count], got [3, 4] and [3]",
+        std::invalid_argument);
+  }
 }
 
 TEST_CASE("batches: shifted images") {

@@ -66,7 +66,8 @@ TEST_CASE("dataset: a subset") {
   CHECK(part.count() == 2);
   CHECK(part.pixels[0] == 2);
   CHECK(part.labels[1] == 0);
-  CHECK_THROWS_AS(data::subset(images, 4, 11, "x"), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(data::subset(images, 4, 11, "x"), "subset: expected a range within [0, 10) of made up, got [4, 11)",
+                       std::invalid_argument);
 }
 
 TEST_CASE("dataset: images of each class") {

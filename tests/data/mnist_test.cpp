@@ -115,7 +115,7 @@ TEST_CASE("mnist: a missing folder or file is named, with what was tried") {
       ": expected a folder with train-images-idx3-ubyte and the other files of an MNIST-format data set, got no folder";
   CHECK_THROWS_WITH_AS(load_mnist(missing), (missing + reason).c_str(), std::runtime_error);
   CHECK_THROWS_WITH_AS(load_mnist(file), (file + reason).c_str(), std::runtime_error);
-  CHECK_THROWS_AS(load_mnist(""), std::runtime_error);
+  CHECK_THROWS_WITH_AS(load_mnist(""), ("the empty path" + reason).c_str(), std::runtime_error);
   CHECK(refusal(folder) == folder.path() + ": found none of train-images-idx3-ubyte, train-images.idx3-ubyte, "
                                            "train-images-idx3-ubyte.gz, train-images.idx3-ubyte.gz");
   write_set(folder);

@@ -63,11 +63,11 @@ TEST_CASE("prefetch: unused, and gone at once") {
 TEST_CASE("prefetch: errors come where the batch is asked for, and do not last") {
   const data::Images images = some_images(4);
   data::Prefetch<float> ahead(images, {.size = 2});
-  CHECK_THROWS_WITH_AS(ahead.get(0, 2), "batches: expected a batch from 0 to 1, got 2", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(ahead.get(0, 2), "batches: expected a number in [0, 2), got 2", std::invalid_argument);
   CHECK_THROWS_WITH_AS(ahead.get(-1, 0), "batches: expected an epoch from 0 to 2^32 - 1, got -1", std::invalid_argument);
   CHECK(ahead.get(0, 1).size() == 2);
   CHECK(ahead.get((Index{1} << 32) - 1, 1).size() == 2);  // no epoch follows, which nobody asks for
   CHECK_THROWS_WITH_AS(ahead.get(Index{1} << 32, 0), "batches: expected an epoch from 0 to 2^32 - 1, got 4294967296", std::invalid_argument);
   CHECK(ahead.get(0, 0).size() == 2);
-  CHECK_THROWS_AS((data::Prefetch<float>(images, {.size = 0})), std::invalid_argument);
+  CHECK_THROWS_WITH_AS((data::Prefetch<float>(images, {.size = 0})), "batches: expected at least 1 image a batch, got 0", std::invalid_argument);
 }

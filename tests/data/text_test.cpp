@@ -136,8 +136,8 @@ TEST_CASE("text batches: what they refuse") {
   CHECK(make({.length = 19, .shuffle = false}).sequences() == 1);
   CHECK_THROWS_WITH_AS(make({.length = 5}, 10), "text batches: expected tokens in [0, 10), got 10 at place 10", std::invalid_argument);
   auto batches = make({.size = 2, .length = 5});
-  CHECK_THROWS_WITH_AS(batches.get(0, 2), "text batches: expected a batch from 0 to 1, got 2", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(batches.get(0, -1), "text batches: expected a batch from 0 to 1, got -1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batches.get(0, 2), "text batches: expected a number in [0, 2), got 2", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batches.get(0, -1), "text batches: expected a number in [0, 2), got -1", std::invalid_argument);
   CHECK_THROWS_WITH_AS(batches.get(-1, 0), "text batches: expected an epoch from 0 to 2^32 - 1, got -1", std::invalid_argument);
   CHECK_THROWS_WITH_AS(batches.get(Index{1} << 32, 0), "text batches: expected an epoch from 0 to 2^32 - 1, got 4294967296", std::invalid_argument);
 }

@@ -39,7 +39,7 @@ TEST_CASE("ngram: pairs and triples, mixed with shorter histories") {
 TEST_CASE("ngram: refuses to average over nothing") {
   const Ngram unigram(1, 4, text);
   CHECK_THROWS_WITH_AS(unigram.bits_per_token(std::vector<std::int32_t>{1}), "ngram: expected a text of at least 2 tokens, got 1", std::invalid_argument);
-  CHECK_THROWS_AS(unigram.bits_per_token({}), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(unigram.bits_per_token({}), "ngram: expected a text of at least 2 tokens, got 0", std::invalid_argument);
 }
 
 TEST_CASE("ngram: probabilities after any history add up to 1") {

@@ -148,10 +148,12 @@ TEST_CASE("effective_counts refuses connections that do not fit") {
                        std::invalid_argument);
   MaskedConnection never{.from = 0, .to = 1, .out = 2, .in = 2, .repeat = 0, .open = Bits(4)};
   CHECK_THROWS_WITH_AS(effective_counts(std::vector{never}),
-                       "effective_counts: expected extents [out, taps, in] and a repeat of at least 1, got [2, 1, 2] and 0 as connection 0",
+                       "effective_counts: expected extents [out, taps, in] of at least [0, 1, 0] and a repeat of at least 1, got [2, 1, 2] and 0 as connection 0",
                        std::invalid_argument);
   never = {.from = 0, .to = 1, .out = 2, .in = -2, .open = Bits(4)};
-  CHECK_THROWS_AS(effective_counts(std::vector{never}), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(effective_counts(std::vector{never}),
+                       "effective_counts: expected extents [out, taps, in] of at least [0, 1, 0] and a repeat of at least 1, got [2, 1, -2] and 1 as connection 0",
+                       std::invalid_argument);
   MaskedConnection wide = layer(0, {"11", "11", "11"});
   CHECK_THROWS_WITH_AS(effective_counts(std::vector{layer(0, {"11", "11"}), wide}),
                        "effective_counts: expected 2 channels for group 1, got 3 from connection 1", std::invalid_argument);

@@ -7,10 +7,9 @@
 #include "support/worst.hpp"
 
 using namespace tombola;
+using test::at;
 
 namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 constexpr double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, rate = 0.05;
 constexpr double infinity = std::numeric_limits<double>::infinity();

@@ -7,10 +7,9 @@
 #include "support/worst.hpp"
 
 using namespace tombola;
+using test::at;
 
 namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 struct Case {
   Index sequences, heads, queries, keys, size;

@@ -6,10 +6,9 @@
 #include "support/arrays.hpp"
 
 using namespace tombola;
+using test::at;
 
 namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 const auto square = [](const auto& x) { return x * x; };
 const auto product = [](const auto& x, const auto& y) { return x * y; };

@@ -10,12 +10,11 @@
 using namespace tombola;
 using kernels::GaussianGate;
 using kernels::HardConcreteGate;
+using test::at;
 
 namespace {
 
 constexpr Stream stream{42, Purpose::gate_noise, 3, 5};
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 /// One gate, drawn in double from the noise that the kernel draws.
 struct Drawn {

@@ -12,14 +12,13 @@
 using namespace tombola;
 using kernels::GaussianGate;
 using kernels::HardConcreteGate;
+using test::at;
 
 namespace {
 
 constexpr Stream stream{42, Purpose::gate_noise, 3, 5};
 constexpr Penalty penalties[] = {Penalty::none, Penalty::sparse, Penalty::undecided, Penalty::variance,
                                  Penalty::entropy};
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 double density(double x) { return std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi); }
 double distribution(double x) { return std::erfc(-x / std::numbers::sqrt2) / 2; }

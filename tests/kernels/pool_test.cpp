@@ -10,10 +10,9 @@
 
 using namespace tombola;
 using kernels::ConvShape;
+using test::at;
 
 namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 /// Windows that tile, that overlap, that leave pixels out; padding; one pixel; every tail of channels.
 std::vector<ConvShape> shapes() {

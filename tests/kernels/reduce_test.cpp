@@ -6,10 +6,9 @@
 #include "support/arrays.hpp"
 
 using namespace tombola;
+using test::at;
 
 namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 const auto product = [](const auto& x, const auto& y) { return x * y; };
 const auto same = [](const auto& x) { return x; };

@@ -7,10 +7,9 @@
 #include "support/worst.hpp"
 
 using namespace tombola;
+using test::at;
 
 namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 /// softmax of one row in double.
 template <class T>

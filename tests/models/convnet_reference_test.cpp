@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "support/arrays.hpp"
 #include "support/gates.hpp"
 #include "support/named_weights.hpp"
 #include "support/tensors.hpp"
@@ -17,11 +18,10 @@
 
 using namespace tombola;
 using namespace test_support;
+using test::at;
 
 // The networks as they were published, by loops over pixels in double: nothing here calls an op, a kernel or a layer.
 namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 /// Row-major values [batch, height, width, channels]; vectors are images of one pixel.
 struct Images {

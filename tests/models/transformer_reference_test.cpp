@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "support/arrays.hpp"
 #include "support/gates.hpp"
 #include "support/named_weights.hpp"
 #include "support/tensors.hpp"
@@ -17,12 +18,11 @@
 
 using namespace tombola;
 using namespace test_support;
+using test::at;
 
 // The networks as they were published, by loops over tokens in double: nothing here calls an op, a kernel or a layer. They have what the headers state
 // where that differs: no biases, normalisation without weights and with an epsilon of 1e-5, the exact GELU, waves with all sines before the cosines.
 namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 /// Row-major values [rows, columns]: the tokens of one sequence after the other, or the pixels of one square image after the other.
 struct Rows {

@@ -242,12 +242,12 @@ TEST_CASE("transformers: what they refuse") {
   CHECK_THROWS_WITH_AS(vit({.patch = 5}), "vit: expected images whose size the patches divide, got 32 and 5", std::invalid_argument);
   CHECK_THROWS_WITH_AS(vit({.heads = 5}), "encoder.layers.encoder_layer_0.self_attention: expected heads that divide the width, got 5 heads and 192",
                        std::invalid_argument);
-  CHECK_THROWS_WITH_AS(vit({.columns = 6, .heads = 1}), "sine_positions_2d: expected columns that 4 divides, got 6", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(vit({.columns = 6, .heads = 1}), "sine_positions_2d: expected columns that 4 divides, at least 4, got 6", std::invalid_argument);
   CHECK_THROWS_WITH_AS(vit({.stem = {8}}), "conv_proj: expected a stem that halves images to patches of 4, got 1 layers, which make 2",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(vit({.size = 36, .patch = 6, .stem = {8, 8, 8}}),
                        "conv_proj: expected a stem that halves images to patches of 6, got 3 layers, which make 8", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(vit({.attention_scale = 0}), "attention: expected a factor of the logits above 0, got 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(vit({.attention_scale = 0}), "attention: expected a finite factor of the logits above 0, got 0", std::invalid_argument);
   CHECK_THROWS_WITH_AS(vit({.branch_gain = 0}), "weights: expected a scale of 2^-64 to 2^64, got 0", std::invalid_argument);
   CHECK_THROWS_WITH_AS(vit({.depth = -1}), "vit: expected a depth and hidden neurons of at least 0, got -1 and 0", std::invalid_argument);
   const auto swin = [](models::SwinOptions options) { return models::Swin<nn::Frozen>(nn::Init{}, options); };
@@ -278,7 +278,8 @@ TEST_CASE("positions: waves, and adding them") {
   };
   CHECK_THROWS_WITH_AS(add({2, 3, 4}, {2, 4}), "add_positions: expected x [sequences, length, columns] and positions [length, columns], got [2, 3, 4] and [2, 4]",
                        std::invalid_argument);
-  CHECK_THROWS_AS(add({3, 4}, {3, 4}), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(add({3, 4}, {3, 4}), "add_positions: expected x [sequences, length, columns] and positions [length, columns], got [3, 4] and [3, 4]",
+                       std::invalid_argument);
   const Var<float> sum = add({2, 3, 4}, {3, 4});
   for (Index i = 0; i < 24; ++i) {
     CHECK(sum.value()[i] == random_tensor<float>({2, 3, 4}, 1)[i] + random_tensor<float>({3, 4}, 2)[i % 12]);
@@ -297,5 +298,5 @@ TEST_CASE("positions: waves, and adding them") {
     CHECK(plane[2 * 8 + c] == line[0 * 4 + c]);      // pixel (0, 2)
     CHECK(plane[2 * 8 + 4 + c] == line[2 * 4 + c]);
   }
-  CHECK_THROWS_WITH_AS(nn::sine_positions(3, 5), "sine_positions: expected an even number of columns, got 5", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(nn::sine_positions(3, 5), "sine_positions: expected an even number of columns, at least 2, got 5", std::invalid_argument);
 }

@@ -193,7 +193,7 @@ TEST_CASE("conv2d layer: collecting moments gives the average over batches by th
   // Without a batch they stay what they were.
   nn::restart_moments(bn, [] {});
   CHECK(bn.moments.mean[0] == doctest::Approx(4));
-  CHECK_THROWS_AS(nn::restart_moments(bn, [] { throw std::runtime_error("no images"); }), std::runtime_error);
+  CHECK_THROWS_WITH_AS(nn::restart_moments(bn, [] { throw std::runtime_error("no images"); }), "no images", std::runtime_error);
   CHECK(bn.moments.mean[0] == doctest::Approx(4));
 }
 

@@ -261,8 +261,12 @@ TEST_CASE("weights file: truncated or altered") {
   }
   Bytes longer = bytes;
   longer.push_back(0);
-  CHECK_THROWS_AS(nn::load_weights(folder.write("altered.bin", longer)), std::runtime_error);
-  CHECK_THROWS_AS(nn::load_weights(folder / "missing.bin"), std::runtime_error);
+  const std::string path = folder.write("altered.bin", longer), missing = folder / "missing.bin";
+  CHECK_THROWS_WITH_AS(nn::load_weights(path),
+                       concat(path, ": at byte ", longer.size(), ": expected the checksum of an unaltered file, got another one").c_str(),
+                       std::runtime_error);
+  CHECK_THROWS_WITH_AS(nn::load_weights(missing), (missing + ": cannot open for reading: No such file or directory").c_str(),
+                       std::runtime_error);
 }
 
 TEST_CASE("weights file: hostile, with a valid checksum") {

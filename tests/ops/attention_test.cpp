@@ -3,6 +3,7 @@
 #include "support/op.hpp"
 #include "tombola/ops/reshape.hpp"
 #include "tombola/ops/sum.hpp"
+#include "tombola/ops/tokens.hpp"
 
 using namespace tombola;
 using namespace test_support;
@@ -95,6 +96,40 @@ TEST_CASE("self_attention: a bias alone learns") {
   CHECK(same_bits(tape.gradient(x), Tensor<double>(qkv.shape())));  // nobody asked for it
 }
 
+TEST_CASE("first_token_attention: the first row of self_attention, gradients included") {
+  const Index sequences = 5, length = 11, columns = 6;
+  const AttentionOptions options{.heads = 3, .scale = 0.7};
+  const auto alone = [&](auto in) { return first_token_attention(in[0], options); };
+  const auto of_all = [&](auto in) { return reshape(first_token(self_attention(in[0], options)), {sequences, 1, columns}); };
+  const auto qkv = random_tensor<double>({sequences, length, 3 * columns}, 8, -2, 2);
+  const auto a = run_op(alone, list(Tensor<double>::copy_of(qkv))), b = run_op(of_all, list(Tensor<double>::copy_of(qkv)));
+  CHECK(a.y.shape() == Shape{sequences, 1, columns});
+  CHECK(largest_error(a.y, b.y) < 1e-14);
+  CHECK(largest_error(a.gradients[0], b.gradients[0]) < 1e-14);
+  for (Index row = 0; row < sequences * length; ++row) {
+    for (Index c = 0; c < columns && row % length > 0; ++c) REQUIRE(a.gradients[0][row * 3 * columns + c] == 0);  // the query of a token that does not ask
+  }
+  Context context(1);
+  for (const Shape& shape : {Shape{2, 5, 18}, Shape{3, 1, 9}}) {
+    CHECK(check_gradient(context, list(random_tensor<double>(shape, 9)), [&](auto&, auto in) { return alone(in); }) < 1e-8);
+  }
+  const auto twice = [&](auto&, auto in) { return alone(in) + first_token_attention(in[0]) + reshape(first_token(self_attention(in[0])), {2, 1, 6}); };
+  CHECK(check_gradient(context, list(random_tensor<double>({2, 5, 18}, 9)), twice) < 1e-8);
+  const auto many = list(random_tensor<float>({70, 33, 45}, 10));
+  check_inputs_apart(alone, many);
+  check_added_gradients(alone, many);
+  CHECK(float_error(alone, many) < 1e-5);
+  check_threads(alone, many);
+  Tape<float> tape(context);
+  CHECK(first_token_attention(tape.input(Tensor<float>({0, 3, 12}))).shape() == Shape{0, 1, 4});
+  CHECK_THROWS_WITH_AS(first_token_attention(tape.input(Tensor<float>({2, 3, 4}))),
+                       "first_token_attention: expected qkv [sequences, length, 3 columns] with tokens, got [2, 3, 4]", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(first_token_attention(tape.input(Tensor<float>({2, 0, 6}))),
+                       "first_token_attention: expected qkv [sequences, length, 3 columns] with tokens, got [2, 0, 6]", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(first_token_attention(tape.input(Tensor<float>({2, 3, 6})), {.causal = true}),
+                       "first_token_attention: expected attention to all tokens: a first one sees itself alone where it is causal", std::invalid_argument);
+}
+
 TEST_CASE("attention: masks") {
   constexpr double inf = std::numeric_limits<double>::infinity();
   const Tensor<double> mask({2, 2, 3}, {0, -inf, 0.5, -inf, -inf, -inf, -inf, 0, 0, 0, 0, -inf});
@@ -158,7 +193,8 @@ TEST_CASE("attention: what does not fit") {
   CHECK_THROWS_WITH_AS(attention(x, zeros({2, 0, 4}), zeros({2, 0, 4})), "attention: expected at least one key", std::invalid_argument);
   CHECK_THROWS_WITH_AS(attention(x, x, x, {.scale = 0}), "attention: expected a finite scale above 0 in the type of the values, got 0", std::invalid_argument);
   for (const double scale : {1e-46, 1e39, -1.0, std::numeric_limits<double>::infinity(), std::nan("")}) {  // the first two are 0 and infinite as floats
-    CHECK_THROWS_AS(attention(x, x, x, {.scale = scale}), std::invalid_argument);
+    CHECK_THROWS_WITH_AS(attention(x, x, x, {.scale = scale}),
+                         concat("attention: expected a finite scale above 0 in the type of the values, got ", scale).c_str(), std::invalid_argument);
   }
   CHECK_NOTHROW(attention(x, x, x, {.scale = 1e-44}));
   CHECK_THROWS_WITH_AS(attention(x, x, x, {}, zeros({1, 3, 2})),

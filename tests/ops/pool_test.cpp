@@ -134,7 +134,10 @@ TEST_CASE("pooling: what does not fit") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(max_pool2d(zeros({1, 4, 4, 1}), {.window = {4097, 4097}}),
                        "max_pool2d: expected a window of at most 16777216 pixels, got 4097 x 4097", std::invalid_argument);
-  CHECK_THROWS_AS(average_pool2d(zeros({1, 4, 4, 1}), {.window = {4, Index{1} << 62}, .padding = {0, Index{1} << 62}}), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(average_pool2d(zeros({1, 4, 4, 1}), {.window = {4, Index{1} << 62}, .padding = {0, Index{1} << 62}}),
+                       "average_pool2d: expected a window and a stride of at least 1 and padding of at most half the window, got 4611686018427387904, 2 and "
+                       "4611686018427387904",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(global_average_pool(zeros({2, 0, 4, 3})),
                        "global_average_pool: expected x [batch, height, width, channels] with pixels, got [2, 0, 4, 3]", std::invalid_argument);
 }

@@ -37,5 +37,6 @@ TEST_CASE("repeat_each: nothing, and what does not fit") {
   CHECK(repeat_each(zeros({0}), 3).shape() == Shape{0});
   CHECK_THROWS_WITH_AS(repeat_each(zeros({2, 2}), 3), "repeat_each: expected x [columns] and at least one time, got [2, 2] and 3", std::invalid_argument);
   CHECK_THROWS_WITH_AS(repeat_each(zeros({2}), 0), "repeat_each: expected x [columns] and at least one time, got [2] and 0", std::invalid_argument);
-  CHECK_THROWS_AS(repeat_each(zeros({4}), Index{1} << 62), std::invalid_argument);  // 2^64 elements
+  CHECK_THROWS_WITH_AS(repeat_each(zeros({4}), Index{1} << 62),  // 2^64 elements
+                       "shape: expected an addressable number of elements, got at least 4 times 4611686018427387904", std::invalid_argument);
 }

@@ -302,19 +302,19 @@ TEST_CASE("adam: options out of range are refused") {
   Context context(1);
   const auto make = [&](const optim::AdamOptions& options) { optim::Adam<float>(context, {}, options); };
   CHECK_NOTHROW(make({}));
-  CHECK_THROWS_WITH_AS(make({.rate = -1}), "adam: expected a rate of at least 0, got -1", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make({.rate = INFINITY}), "adam: expected a rate of at least 0, got inf", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make({.rate = NAN}), "adam: expected a rate of at least 0, got nan", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make({.beta1 = 1}), "adam: expected betas in [0, 1), got 1 and 0.999", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make({.beta1 = -0.5}), "adam: expected betas in [0, 1), got -0.5 and 0.999",
+  CHECK_THROWS_WITH_AS(make({.rate = -1}), "adam: expected a finite rate of at least 0, got -1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({.rate = INFINITY}), "adam: expected a finite rate of at least 0, got inf", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({.rate = NAN}), "adam: expected a finite rate of at least 0, got nan", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({.beta1 = 1}), "adam: expected betas in [0, 1) in the type of the gates, got 1 and 0.999", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({.beta1 = -0.5}), "adam: expected betas in [0, 1) in the type of the gates, got -0.5 and 0.999",
                        std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make({.beta2 = 1}), "adam: expected betas in [0, 1), got 0.9 and 1", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make({.beta2 = -0.5}), "adam: expected betas in [0, 1), got 0.9 and -0.5",
+  CHECK_THROWS_WITH_AS(make({.beta2 = 1}), "adam: expected betas in [0, 1) in the type of the gates, got 0.9 and 1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({.beta2 = -0.5}), "adam: expected betas in [0, 1) in the type of the gates, got 0.9 and -0.5",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.epsilon = 0}), "adam: expected a finite epsilon above 0, got 0", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.epsilon = INFINITY}), "adam: expected a finite epsilon above 0, got inf", std::invalid_argument);
   // As floats 0 and 1; as doubles they are in order.
   CHECK_THROWS_WITH_AS(make({.epsilon = 1e-46}), "adam: expected a finite epsilon above 0, got 1e-46", std::invalid_argument);
-  CHECK_THROWS_AS(make({.beta2 = 1 - 1e-9}), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({.beta2 = 1 - 1e-9}), "adam: expected betas in [0, 1) in the type of the gates, got 0.9 and 1", std::invalid_argument);
   CHECK_NOTHROW(optim::Adam<double>(context, {}, {.beta2 = 1 - 1e-9, .epsilon = 1e-46}));
 }

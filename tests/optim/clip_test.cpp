@@ -128,9 +128,9 @@ TEST_CASE("clip_gradients: refusals") {
   Learned<float> learned;
   learned.backward(context);
   for (const double largest : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
-    CHECK_THROWS_AS(optim::clip_gradients<float>(context, learned.gates(), {}, largest), std::invalid_argument);
+    CHECK_THROWS_WITH_AS(optim::clip_gradients<float>(context, learned.gates(), {}, largest),
+                         concat("clip_gradients: expected a largest norm above 0, got ", largest).c_str(), std::invalid_argument);
   }
-  CHECK_THROWS_WITH(optim::clip_gradients<float>(context, learned.gates(), {}, 0), "clip_gradients: expected a largest norm above 0, got 0");
   learned.backward(context, std::numeric_limits<float>::infinity());
   CHECK_THROWS_WITH_AS(optim::clip_gradients<float>(context, learned.gates(), {}, 1), doctest::Contains("clip_gradients: expected a gradient of finite norm for plain, got"),
                        std::runtime_error);

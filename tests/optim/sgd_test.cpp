@@ -123,8 +123,8 @@ TEST_CASE("sgd: options out of range are refused") {
   Context context(1);
   const auto make = [&](const optim::SgdOptions& options) { optim::Sgd<float>(context, {}, options); };
   CHECK_NOTHROW(make({}));
-  CHECK_THROWS_WITH_AS(make({.rate = -1}), "sgd: expected a rate of at least 0, got -1", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make({.rate = INFINITY}), "sgd: expected a rate of at least 0, got inf", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({.rate = -1}), "sgd: expected a finite rate of at least 0, got -1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({.rate = INFINITY}), "sgd: expected a finite rate of at least 0, got inf", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.momentum = 1}), "sgd: expected a momentum in [0, 1), got 1", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.momentum = -0.5}), "sgd: expected a momentum in [0, 1), got -0.5", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.weight_decay = -1}), "sgd: expected a finite weight decay of at least 0, got -1", std::invalid_argument);

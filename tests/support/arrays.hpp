@@ -1,5 +1,5 @@
 /// \file
-/// What kernel tests share: sizes with every kind of tail, arrays that notice a write past their end, random numbers.
+/// What kernel tests share: indices, sizes with every kind of tail, arrays that notice a write past their end, random numbers.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -12,6 +12,9 @@
 #include "tombola/core/random.hpp"
 
 namespace tombola::test {
+
+/// An index of the library as one of a std::vector.
+inline std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 /// Every tail of every register, and sizes around the noise group of 64.
 inline const std::vector<Index> sizes{0, 1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129, 1000};

@@ -142,9 +142,11 @@ TEST_CASE("mask coder: damaged bytes are refused, or are the code of another mas
       std::copy(bytes.begin(), bytes.end(), longer.begin());
       CHECK_THROWS_AS(decode(longer, size, kept), std::runtime_error);
     }
-    CHECK_THROWS_AS(decode({}, size, kept), std::runtime_error);
-    CHECK_THROWS_AS(decode(bytes, size, 0), std::runtime_error);
-    CHECK_THROWS_AS(decode(bytes, size, size), std::runtime_error);
+    CHECK_THROWS_WITH_AS(decode({}, size, kept), "mask: at byte 0: expected 4 more bytes, got 0 (the file is truncated)",
+                         std::runtime_error);
+    const std::string unread = concat("mask: at byte 0: expected the end, got ", bytes.size(), " more bytes");
+    CHECK_THROWS_WITH_AS(decode(bytes, size, 0), unread.c_str(), std::runtime_error);
+    CHECK_THROWS_WITH_AS(decode(bytes, size, size), unread.c_str(), std::runtime_error);
     for (const Index other : {kept - 1, kept + 1}) CHECK_THROWS_AS(decode(bytes, size, other), std::runtime_error);
     for (const Index other : {size - 1, size + 1}) CHECK_THROWS_AS(decode(bytes, other, kept), std::runtime_error);
   }

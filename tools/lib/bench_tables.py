@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import shlex
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -24,8 +25,24 @@ def run(program, repetitions):
     medians = {entry["run_name"]: entry for entry in json.loads(result.stdout)["benchmarks"]
                if entry.get("aggregate_name") == "median" or repetitions == 1}
     listed = subprocess.run([program, "--benchmark_list_tests"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-    short = lambda name: "/".join(part for part in name.split("/") if part != "real_time" and ":" not in part)
+    short = lambda name: "/".join(part for part in name.split("/") if not part.endswith("_time") and ":" not in part)
     return {short(name): next(entry for run_name, entry in medians.items() if short(run_name) == short(name)) for name in listed}
+
+
+def run_rounds(program, repetitions, torch, torch_script):
+    """`repetitions` rounds of all steps, ours and then PyTorch's (nothing without `torch`): within minutes of each other, as a host's speed changes."""
+    rounds = []
+    for _ in range(repetitions):
+        own, found = run(program, 1), None
+        if torch:
+            peak = max(entry["peak"] for entry in own.values())
+            with open(torch_script) as script:
+                result = subprocess.run([*shlex.split(torch), "-", str(peak)], stdin=script, stdout=subprocess.PIPE, text=True)
+            if result.returncode != 0:
+                sys.exit(f"bench: {torch} gave no PyTorch to compare with")
+            found = json.loads(result.stdout)
+        rounds.append((own, found))
+    return rounds
 
 
 def table(head, rows):
@@ -102,25 +119,41 @@ def elementwise(medians):
     return table(["kernel", "elements", "threads", "us", "GB/s", "share of triad"], rows)
 
 
-def step(medians, torch):
-    rows, best = [], {}
-    for key, own in medians.items():
+def milliseconds(value):
+    return f"{value:.3f}" if value < 10 else f"{value:.1f}"
+
+
+def ratios(rounds, names, ratio):
+    """"NAME MEDIAN (LEAST to MOST)" of ratio(round, name) over the rounds, for each name."""
+    found = {name: sorted(ratio(each, name) for each in rounds) for name in names}
+    return ", ".join(f"{name} {statistics.median(values):.2f} ({values[0]:.2f} to {values[-1]:.2f})" for name, values in found.items())
+
+
+def best(own, what):
+    """The milliseconds of our step at its best number of threads."""
+    return min(entry["real_time"] / 1e3 for key, entry in own.items() if key.split("/")[1] == what)
+
+
+def step(rounds):
+    rows, (own, torch) = [], rounds[0]
+    median = lambda key, name: statistics.median(own[key][name] for own, _ in rounds)
+    for key in own:
         _, what, threads = key.split("/")
-        milliseconds = own["real_time"] / 1e3
-        best[what] = min(best.get(what, milliseconds), milliseconds)
-        rows.append([f"Tombola, {what}", threads, f"{milliseconds:.3f}" if milliseconds < 10 else f"{milliseconds:.1f}", f"{own['floor']:.2f}"])
+        rows.append([f"Tombola, {what}", threads, milliseconds(median(key, "real_time") / 1e3), f"{median(key, 'floor'):.2f}"])
     for what, times in torch["steps"].items() if torch else ():
-        for threads, milliseconds in times.items():
-            rows.append([f"PyTorch {torch['version']}, {what}", threads, f"{milliseconds:.3f}" if milliseconds < 10 else f"{milliseconds:.1f}", "–"])
+        for threads in times:
+            time = statistics.median(found["steps"][what][threads] for _, found in rounds)
+            rows.append([f"PyTorch {torch['version']}, {what}", threads, milliseconds(time), "–"])
     lines = table(["step, batch 128 (vit: 64)", "threads", "ms", "times its products at the peak"], rows)
-    networks = [what.removesuffix("-gated") for what in best if what.endswith("-gated")]
-    lines += ["", "Gated over dense: " + ", ".join(f"{network} {best[f'{network}-gated'] / best[f'{network}-dense']:.2f}"
-                                                  for network in networks) + "."]
+    networks = [key.split("/")[1].removesuffix("-gated") for key in own if key.endswith("-gated/1")]
+    gated_over_dense = ratios(rounds, networks, lambda each, network: best(each[0], f"{network}-gated") / best(each[0], f"{network}-dense"))
+    lines += ["", f"Of each ratio: the median over the rounds, and the least and the largest. Gated over dense: {gated_over_dense}."]
     if torch:
-        ratios = ", ".join(f"{what} {min(times.values()) / best[what]:.2f}" for what, times in torch["steps"].items())
-        lines.append(f"PyTorch's time over ours, each at its best number of threads and PyTorch in its better memory format and form of attention: {ratios} "
+        against = ratios(rounds, torch["steps"], lambda each, what: min(each[1]["steps"][what].values()) / best(each[0], what))
+        product = statistics.median(found["product"] for _, found in rounds)
+        lines.append(f"PyTorch's time over ours, each at its best number of threads and PyTorch in its better memory format and form of attention: {against} "
                      f"(its dense twins are trained by fused Adam, ours by SGD). Its kernels: {torch['capability']}; its product of 1024 x 1024 x 1024 on all "
-                     f"threads: {torch['product'] / 1e9:.0f} GFLOP/s.")
+                     f"threads: {product / 1e9:.0f} GFLOP/s.")
     return lines
 
 
@@ -135,11 +168,11 @@ TABLES = {"step": ("Training steps", step), "gates": ("Gates", gates), "gemm": (
           "elementwise": ("Elementwise, reductions, softmax", elementwise), "tape": ("The tape", tape)}
 
 
-def limits(results):
+def limits(measured):
     """The median peak of multiply-adds and triad speed of this run, by threads."""
     found = {"peak": {}, "triad": {}}
-    for medians in results.values():
-        for key, entry in medians.items():
+    for own in measured:
+        for key, entry in own.items():
             for name, by_threads in found.items():
                 if name in entry:
                     by_threads.setdefault(key.split("/")[-1], []).append(entry[name] / 1e9)
@@ -167,31 +200,29 @@ def main():
     unknown = [name for name in chosen if name not in TABLES]
     if unknown:
         sys.exit(f"bench: unknown {' '.join(unknown)}; known: {' '.join(TABLES)}")
-    results, torch = {}, None
+    results, measured = {}, []
     for name in TABLES:
         if name not in chosen:
             continue
-        results[name] = run(arguments.programs / name, arguments.repetitions)
-        if name == "step" and arguments.torch:  # within a minute of our own steps
-            peak = max(entry["peak"] for entry in results[name].values())
-            with open(arguments.torch_script) as script:
-                found = subprocess.run([*shlex.split(arguments.torch), "-", str(peak)], stdin=script, stdout=subprocess.PIPE, text=True)
-            if found.returncode != 0:
-                sys.exit(f"bench: {arguments.torch} gave no PyTorch to compare with")
-            torch = json.loads(found.stdout)
+        if name == "step":
+            results[name] = run_rounds(arguments.programs / name, arguments.repetitions, arguments.torch, arguments.torch_script)
+            measured += [own for own, _ in results[name]]
+        else:
+            results[name] = run(arguments.programs / name, arguments.repetitions)
+            measured.append(results[name])
 
-    peaks, triads = limits(results)
+    peaks, triads = limits(measured)
     lines = ["# Results of the microbenchmarks", "",
-             f"Written by `tools/bench`. Medians of {arguments.repetitions} repetitions in random order.", "", machine(), ""]
+             f"Written by `tools/bench`. Medians of {arguments.repetitions} repetitions in random order, of steps over as many rounds of ours and PyTorch's.", "", machine(), ""]
     for name, values, unit in (("Multiply-adds", peaks, "GFLOP/s"), ("Triad", triads, "GB/s")):
         if values:
             lines.append(f"{name}: " + ", ".join(f"{value:.0f} {unit} on {threads} thread{'s' * (threads != '1')}"
                                                  for threads, value in sorted(values.items())) + " (median of this run).")
     if {"1", "2"} <= peaks.keys():
         lines.append(f"Two threads' peak is {peaks['2'] / peaks['1']:.2f} times one thread's; a run below 1.9 does not count.")
-    for name, medians in results.items():
+    for name, found in results.items():
         title, write = TABLES[name]
-        lines += ["", f"## {title}", ""] + (write(medians, torch) if name == "step" else write(medians))
+        lines += ["", f"## {title}", "", *write(found)]
     arguments.out.write_text("\n".join(lines) + "\n")
     print(arguments.out)
 

@@ -171,13 +171,12 @@ class Pass {
     if (!y.needs_gradient()) return;
     record(*y.node(), keep(step), run<Step>, false);
   }
-  /// Says what must hold for this pass to run backwards: `check()` throws where it does not, before any gradient is touched. Captures as
+  /// Says what must hold for this pass to run backwards: `check(pass)` throws where it does not, before any gradient is touched. Captures as
   /// backward steps do.
   template <class Check>
   void backward_check(const Check& check) {
     static_assert(std::is_trivially_destructible_v<Check>, "a check captures by value: it is never destroyed");
-    const auto call = [](const void* at, Pass&) { (*static_cast<const Check*>(at))(); };
-    last_check_ = new (arena_.take(sizeof(Recorded), alignof(Recorded))) Recorded{last_check_, nullptr, keep(check), call, false};
+    last_check_ = new (arena_.take(sizeof(Recorded), alignof(Recorded))) Recorded{last_check_, nullptr, keep(check), run<Check>, false};
   }
   /// Says how to compute the values of `y` again from those of `from`, cheaply: they are dropped with the last Var that refers to them, and come
   /// back before the backward step of their last reader. `step(pass)` writes all of `y.node()->output()`, the same bits as before. `from` is all

@@ -65,7 +65,7 @@ class Shape {
   void append(Index extent) {
     require(extent >= 0, "shape: expected extents of at least 0, got ", extent);
     require(extent == 0 || size_ <= std::numeric_limits<Index>::max() / 16 / extent,
-            "shape: expected an addressable number of elements, got more than ", size_, " times ", extent);
+            "shape: expected an addressable number of elements, got at least ", size_, " times ", extent);
     extents_[static_cast<std::size_t>(rank_++)] = extent;
     size_ *= extent;
   }

@@ -56,15 +56,12 @@ struct Batch {
 template <class T>
 class Batches {
  public:
-  /// Throws `std::invalid_argument` unless the size is at least 1, the statistics have one entry or one a
+  /// Throws `std::invalid_argument` unless pixels have rank 4, the size is at least 1, the statistics have one entry or one a
   /// channel, all finite, each deviation above zero, and the labels are as many as the images.
   explicit Batches(const Images& images, const BatchOptions& options = {})
-      : images_(&images),
+      : images_(&checked(images)),
         options_(options),
         table_(table(images, options)) {
-    require(images.pixels.shape().rank() == 4 && images.labels.shape() == Shape{images.pixels.shape()[0]},
-            "batches: expected pixels [count, height, width, channels] and labels [count], got ", images.pixels.shape(),
-            " and ", images.labels.shape());
     require(options.size >= 1, "batches: expected at least 1 image a batch, got ", options.size);
     require(options.shift >= 0 && options.shift <= 1024, "batches: expected a shift of 0 to 1024 pixels, got ",
             options.shift);
@@ -77,7 +74,7 @@ class Batches {
 
   /// Images in a batch. Throws `std::invalid_argument` unless 0 <= number < count.
   Index size(Index number) const {
-    require(number >= 0 && number < count(), "batches: expected a batch from 0 to ", count() - 1, ", got ", number);
+    require(number >= 0 && number < count(), "batches: expected a number in [0, ", count(), "), got ", number);
     return std::min(options_.size, images_->count() - number * options_.size);
   }
 
@@ -135,6 +132,12 @@ class Batches {
   }
 
  private:
+  static const Images& checked(const Images& images) {
+    require(images.pixels.shape().rank() == 4 && images.labels.shape() == Shape{images.pixels.shape()[0]},
+            "batches: expected pixels [count, height, width, channels] and labels [count], got ", images.pixels.shape(),
+            " and ", images.labels.shape());
+    return images;
+  }
   /// 256 entries a channel, for the value of every byte.
   static Tensor<T> table(const Images& images, const BatchOptions& options) {
     const auto& [mean, deviation] = options.statistics;

@@ -30,6 +30,8 @@ struct TrainAndTest {
 
 /// A copy of images [first, last). Throws `std::invalid_argument` unless 0 <= first <= last <= count.
 inline Images subset(const Images& images, Index first, Index last, std::string name) {
+  require(0 <= first && first <= last && last <= images.count(), "subset: expected a range within [0, ", images.count(), ") of ", images.name, ", got [",
+          first, ", ", last, ")");
   return {std::move(name), Tensor<std::uint8_t>::copy_of(images.pixels.view().slice(first, last)),
           Tensor<std::uint8_t>::copy_of(images.labels.view().slice(first, last)), images.classes};
 }

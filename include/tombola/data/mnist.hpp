@@ -63,7 +63,7 @@ inline void check_labels(const Images& images, const std::string& folder, const 
 inline TrainAndTest load_mnist(const std::string& folder, int classes = 0) {
   require(classes >= 0 && classes <= 256, "load_mnist: expected 1 to 256 classes, or 0 to count them, got ", classes);
   if (!is_folder(folder))
-    throw std::runtime_error(concat(folder, ": expected a folder with train-images-idx3-ubyte and the other files of "
+    throw std::runtime_error(concat(folder.empty() ? "the empty path" : folder, ": expected a folder with train-images-idx3-ubyte and the other files of "
                                             "an MNIST-format data set, got no folder"));
   TrainAndTest sets{detail::load_idx_pair(folder, "train", "train"), detail::load_idx_pair(folder, "t10k", "test")};
   auto& [train, test] = sets;

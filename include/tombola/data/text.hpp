@@ -92,7 +92,7 @@ class TextBatches {
   /// One batch, valid until the next call. Throws `std::invalid_argument` unless 0 <= epoch < 2^32 and 0 <= number < count.
   Batch<T> get(Index epoch, Index number) {
     require(epoch >= 0 && epoch < Index{1} << 32, "text batches: expected an epoch from 0 to 2^32 - 1, got ", epoch);
-    require(number >= 0 && number < count(), "text batches: expected a batch from 0 to ", count() - 1, ", got ", number);
+    require(number >= 0 && number < count(), "text batches: expected a number in [0, ", count(), "), got ", number);
     arrange(epoch);
     const Index first = number * options_.size, size = std::min(options_.size, sequences_ - first), length = options_.length;
     x_ = Tensor<T>({size, length, vocabulary_});

@@ -60,8 +60,8 @@ inline std::vector<Index> effective_counts(std::span<const MaskedConnection> con
   };
   for (std::size_t c = 0; c < connections.size(); ++c) {
     const MaskedConnection& each = connections[c];
-    require(each.out >= 0 && each.in >= 0 && each.taps >= 1 && each.repeat >= 1, "effective_counts: expected extents [out, taps, in] and a repeat of "
-            "at least 1, got [", each.out, ", ", each.taps, ", ", each.in, "] and ", each.repeat, " as connection ", c);
+    require(each.out >= 0 && each.in >= 0 && each.taps >= 1 && each.repeat >= 1, "effective_counts: expected extents [out, taps, in] of at least "
+            "[0, 1, 0] and a repeat of at least 1, got [", each.out, ", ", each.taps, ", ", each.in, "] and ", each.repeat, " as connection ", c);
     if (c == 0) reached.emplace_back(static_cast<std::size_t>(each.diagonal ? each.in : each.in / each.repeat), 1);
     const auto known = static_cast<std::size_t>(each.from) < reached.size() ? static_cast<Index>(reached[static_cast<std::size_t>(each.from)].size()) : -1;
     const bool fits = each.diagonal ? each.open.size() * each.repeat == each.out && each.out == each.in && known == each.in

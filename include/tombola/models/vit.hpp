@@ -64,15 +64,17 @@ struct Vit {
             ", ", options.channels, "], got ", x.shape());
     Pass<T>& pass = x.pass();
     const Index batch = x.shape()[0], columns = options.columns;
+    const bool class_token = options.pooling == Pooling::class_token;
     Var<T> h = reshape(conv_proj(x), {batch, patches(), columns});
     std::size_t drawn = 0;
-    if (options.pooling == Pooling::class_token) h = prepend_token(h, embeddings[drawn++](pass).weight);
+    if (class_token) h = prepend_token(h, embeddings[drawn++](pass).weight);
     const Index tokens = h.shape()[1];
     const Var<T> positions = options.position == nn::Position::sine ? pass.input(waves.view()) : embeddings[drawn](pass).weight;
     h = nn::add_positions(h, positions);
-    for (auto& layer : layers) h = layer(h);
+    // Of the last block, the classifier reads the class token alone.
+    for (std::size_t l = 0; l < layers.size(); ++l) h = class_token && l + 1 == layers.size() ? layers[l].first_token(h) : layers[l](h);
     h = ln(h);
-    if (options.pooling == Pooling::class_token) return head(first_token(h));
+    if (class_token) return head(first_token(h));
     return head(global_average_pool(reshape(h, {batch, tokens, 1, columns})));
   }
   auto members() { return std::tie(conv_proj, embeddings, layers, head); }

@@ -17,7 +17,7 @@ namespace tombola::inline TOMBOLA_ISA::nn {
 
 /// `heads` heads over `columns`, whose logits are `factor` times q k^T / sqrt(size of a head). Throws `std::invalid_argument` unless factor > 0.
 inline AttentionOptions scaled_attention(Index columns, Index heads, double factor, bool causal = false) {
-  require(factor > 0 && std::isfinite(factor), "attention: expected a factor of the logits above 0, got ", factor);
+  require(factor > 0 && std::isfinite(factor), "attention: expected a finite factor of the logits above 0, got ", factor);
   return {.heads = heads, .scale = factor / std::sqrt(static_cast<double>(columns) / static_cast<double>(heads)), .causal = causal};
 }
 
@@ -51,13 +51,11 @@ struct MultiHeadAttention {
 
   /// x [sequences, length, width] -> y of the same shape; bias and mask as `attention` has them. Throws `std::invalid_argument` for another x.
   Var<T> operator()(const Var<T>& x, const Var<T>& bias = {}, View<const T> mask = {}) {
-    require(x.shape().rank() == 3 && x.shape()[2] == width, name, ": expected x [sequences, length, ", width, "], got ", x.shape());
-    Var<T> y = self_attention(rescaled_linear(x, in(x.pass())), options, bias, mask);
-    if (!head_gates.empty()) y = head_gates[0](y);
-    if (x.pass().options().checks_finite) check_finite(name, y);
-    return out(y);
+    return out_of_heads(self_attention(in_of(x), options, bias, mask));
   }
   Var<T> operator()(const Var<T>& x, const Var<T>& bias, const Tensor<T>&& mask) = delete;  // it would be gone
+  /// The first token's y alone, [sequences, 1, width], without what the others would ask. Throws also for causal attention.
+  Var<T> first_token(const Var<T>& x) { return out_of_heads(first_token_attention(in_of(x), options)); }
   auto members() { return std::tie(in, out, head_gates); }
   void connect(ConnectionChain& chain) const {
     chain.add(in_name);
@@ -67,6 +65,15 @@ struct MultiHeadAttention {
   }
 
  private:
+  Var<T> in_of(const Var<T>& x) {
+    require(x.shape().rank() == 3 && x.shape()[2] == width, name, ": expected x [sequences, length, ", width, "], got ", x.shape());
+    return rescaled_linear(x, in(x.pass()));
+  }
+  Var<T> out_of_heads(Var<T> y) {
+    if (!head_gates.empty()) y = head_gates[0](y);
+    if (y.pass().options().checks_finite) check_finite(name, y);
+    return out(y);
+  }
   Shape checked_shape() const {
     require(width >= 1 && options.heads >= 1 && width % options.heads == 0, name, ": expected heads that divide the width, got ",
             options.heads, " heads and ", width);

@@ -21,7 +21,7 @@ enum class Position : std::uint8_t {
 /// Throws `std::invalid_argument` unless the columns are even.
 template <class T = float>
 Tensor<T> sine_positions(Index length, Index columns) {
-  require(columns >= 2 && columns % 2 == 0, "sine_positions: expected an even number of columns, got ", columns);
+  require(columns >= 2 && columns % 2 == 0, "sine_positions: expected an even number of columns, at least 2, got ", columns);
   Tensor<T> positions({length, columns});
   const Index half = columns / 2;
   for (Index t = 0; t < length; ++t) {
@@ -38,7 +38,7 @@ Tensor<T> sine_positions(Index length, Index columns) {
 /// Throws `std::invalid_argument` unless 4 divides the columns.
 template <class T = float>
 Tensor<T> sine_positions_2d(Index height, Index width, Index columns) {
-  require(columns >= 4 && columns % 4 == 0, "sine_positions_2d: expected columns that 4 divides, got ", columns);
+  require(columns >= 4 && columns % 4 == 0, "sine_positions_2d: expected columns that 4 divides, at least 4, got ", columns);
   const Index half = columns / 2;
   const Tensor<T> lines = sine_positions<T>(height, half), places = sine_positions<T>(width, half);
   Tensor<T> positions({height * width, columns});

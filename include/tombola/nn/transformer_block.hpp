@@ -8,6 +8,8 @@
 #include "tombola/nn/layer_norm.hpp"
 #include "tombola/nn/mlp.hpp"
 #include "tombola/nn/multi_head_attention.hpp"
+#include "tombola/ops/reshape.hpp"
+#include "tombola/ops/tokens.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::nn {
 
@@ -37,6 +39,12 @@ struct TransformerBlock {
 
   Var<T> operator()(const Var<T>& x) {
     const Var<T> h = x + self_attention(ln_1(x));
+    return h + mlp(ln_2(h));
+  }
+  /// The first token's y alone, [sequences, 1, columns]: of the others, keys and values are computed, and nothing else.
+  Var<T> first_token(const Var<T>& x) {
+    const Var<T> first = tombola::first_token(x);
+    const Var<T> h = reshape(first, {first.shape()[0], 1, first.shape()[1]}) + self_attention.first_token(ln_1(x));
     return h + mlp(ln_2(h));
   }
   auto members() { return std::tie(self_attention, mlp); }

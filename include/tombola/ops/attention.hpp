@@ -20,11 +20,11 @@ struct AttentionOptions {
 
 namespace detail {
 
-/// Where queries, keys or values lie: columns of a node's rows.
+/// Where queries, keys or values lie: columns of a node's rows, `length` rows a sequence, of which queries may be the first ones alone.
 template <class T>
 struct AttentionOperand {
   Node<T>* node;
-  Index first, stride;
+  Index first, stride, length;
 };
 
 template <class T>
@@ -53,13 +53,13 @@ struct AttentionStep {
     }
     return terms;
   }
-  kernels::Heads<const T> values(const AttentionOperand<T>& x, Index length) const noexcept {
-    return {x.node->value.data() + x.first, length, x.stride, shape.size};
+  kernels::Heads<const T> values(const AttentionOperand<T>& x) const noexcept {
+    return {x.node->value.data() + x.first, x.length, x.stride, shape.size};
   }
 
   void backward(Pass<T>& pass) const {
     kernels::AttentionGradient<T> gradient{
-        values(of.q, of.queries), values(of.k, of.keys), values(of.v, of.keys), {out->value.data(), of.queries, of.columns, shape.size},
+        values(of.q), values(of.k), values(of.v), {out->value.data(), of.queries, of.columns, shape.size},
         {out->gradient.data(), of.queries, of.columns, shape.size}, logsums->value.data(), {}, {}, {}};
     // A gradient that nobody wants, or that goes where another one does, has a buffer of its own. The last is the bias's.
     Tensor<T> own[4];
@@ -70,17 +70,21 @@ struct AttentionStep {
     if (packed) joint = of.q.node->needs_gradient ? pass.accumulate(*of.q.node) : Accumulator<T>{own[0] = pass.buffer(of.q.node->shape()), T(0)};
     for (int i = 0; i < 3; ++i) {
       Node<T>& node = *operands[i]->node;
-      const Index length = i == 0 ? of.queries : of.keys;
+      const Index stride = operands[i]->stride, length = operands[i]->length;
       bool shared = false;
       for (int j = 0; j < i; ++j) shared = shared || operands[j]->node == &node;
       if (!packed && (shared || !node.needs_gradient)) {
         own[i] = pass.buffer(node.shape());
-        *into[i] = {own[i].data(), length, operands[i]->stride, shape.size};
+        *into[i] = {own[i].data(), length, stride, shape.size};
         continue;
       }
       const Accumulator<T> to = packed ? *joint : pass.accumulate(node);
-      *into[i] = {to.into.data() + operands[i]->first, length, operands[i]->stride, shape.size};
+      *into[i] = {to.into.data() + operands[i]->first, length, stride, shape.size};
       *adds[i] = to.beta != T(0);
+      if (*adds[i]) continue;
+      for (Index row = 0; i == 0 && row < of.sequences * length; ++row) {  // what asks nothing has no gradient
+        if (row % length >= of.queries) std::fill_n(into[0]->data + row * stride, of.columns, T(0));
+      }
     }
     if (bias != nullptr && bias->needs_gradient) {
       if (bias == of.q.node || bias == of.k.node || bias == of.v.node) {
@@ -149,11 +153,19 @@ Var<T> attention(Pass<T>& pass, const AttentionOperands<T>& of, bool packed, con
                               mask,
                               packed};
   const Index count = kernels::attention_scratch(step.shape, pass.threads().count());
-  kernels::attention(pass.threads(), step.shape, step.terms(), step.values(of.q, of.queries), step.values(of.k, of.keys),
-                     step.values(of.v, of.keys), kernels::Heads<T>{out.node()->output(), of.queries, of.columns, size},
+  kernels::attention(pass.threads(), step.shape, step.terms(), step.values(of.q), step.values(of.k),
+                     step.values(of.v), kernels::Heads<T>{out.node()->output(), of.queries, of.columns, size},
                      logsums.node()->output(), pass.context().workspace().template take<T>(static_cast<std::size_t>(count)));
   pass.backward_step(out, [step](Pass<T>& pass) { step.backward(pass); });
   return out;
+}
+
+/// qkv [sequences, length, 3 columns], of which the first tokens of each sequence ask.
+template <class T>
+AttentionOperands<T> side_by_side(const Var<T>& qkv, Index queries) {
+  const Index sequences = qkv.shape()[0], length = qkv.shape()[1], stride = qkv.shape()[2], columns = stride / 3;
+  const auto part = [&](Index i) { return AttentionOperand<T>{qkv.node(), i * columns, stride, length}; };
+  return {part(0), part(1), part(2), sequences, queries, length, columns};
 }
 
 }  // namespace detail
@@ -175,7 +187,7 @@ Var<T> attention(const Var<T>& q, const Var<T>& k, const Var<T>& v, const Attent
   require(qs.rank() == 3 && ks.rank() == 3 && ks == v.shape() && qs[0] == ks[0] && qs[2] == ks[2],
           "attention: expected q [sequences, queries, columns] and k, v [sequences, keys, columns], got ", qs, ", ", ks, " and ", v.shape());
   const Index columns = qs[2];
-  return detail::attention(q.pass(), {{q.node(), 0, columns}, {k.node(), 0, columns}, {v.node(), 0, columns}, qs[0], qs[1], ks[1], columns},
+  return detail::attention(q.pass(), {{q.node(), 0, columns, qs[1]}, {k.node(), 0, columns, ks[1]}, {v.node(), 0, columns, ks[1]}, qs[0], qs[1], ks[1], columns},
                            false, options, bias, mask);
 }
 
@@ -184,10 +196,17 @@ template <class T>
 Var<T> self_attention(const Var<T>& qkv, const AttentionOptions& options = {}, const Var<T>& bias = {}, View<const T> mask = {}) {
   const Shape& shape = qkv.shape();
   require(shape.rank() == 3 && shape[2] % 3 == 0, "self_attention: expected qkv [sequences, length, 3 columns], got ", shape);
-  const Index stride = shape[2], columns = stride / 3;
-  Node<T>* node = qkv.node();
-  return detail::attention(qkv.pass(), {{node, 0, stride}, {node, columns, stride}, {node, 2 * columns, stride}, shape[0], shape[1], shape[1], columns},
-                           true, options, bias, mask);
+  return detail::attention(qkv.pass(), detail::side_by_side(qkv, shape[1]), true, options, bias, mask);
+}
+
+/// The first token's row of `self_attention` alone: qkv [sequences, length, 3 heads size] -> out [sequences, 1, heads size]. The queries of
+/// the others are not read. Throws `std::invalid_argument` for other shapes, sequences without tokens, and causal attention.
+template <class T>
+Var<T> first_token_attention(const Var<T>& qkv, const AttentionOptions& options = {}) {
+  const Shape& shape = qkv.shape();
+  require(shape.rank() == 3 && shape[1] >= 1 && shape[2] % 3 == 0, "first_token_attention: expected qkv [sequences, length, 3 columns] with tokens, got ", shape);
+  require(!options.causal, "first_token_attention: expected attention to all tokens: a first one sees itself alone where it is causal");
+  return detail::attention(qkv.pass(), detail::side_by_side(qkv, 1), true, options, Var<T>(), View<const T>());
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA

@@ -104,9 +104,11 @@ GatedWeight<T> gated_weight(Pass<T>& pass, GateParameter<T>& gate, Rescale resca
     if (rescale == Rescale::none ? !scale : scale && scale.shape() == Shape{groups}) return {known, scale};
     require(!learns, gate.name, ": expected one way of rescaling for all uses in a pass");  // else it is read again
   }
-  if (learns) gates::make_explicit(pass.threads(), gate);  // what an earlier pass left
+  if (learns) {
+    gates::make_explicit(pass.threads(), gate);  // what an earlier pass left
+    ++gate.draws;
+  }
   GatedWeight<T> result{pass.result(gate.shape(), learns), {}};
-  const std::uint64_t draw = learns ? ++gate.draws : gate.draws;
   Tensor<T> z = rescale == Rescale::neuron ? pass.buffer(gate.shape()) : Tensor<T>();
   const double sum = detail::read_gates(pass, gate, learns, result.weight, z.data());
   if (rescale != Rescale::none) {
@@ -125,7 +127,7 @@ GatedWeight<T> gated_weight(Pass<T>& pass, GateParameter<T>& gate, Rescale resca
 
   if (gate.dproduct.size() != gate.size()) gate.dproduct = Tensor<T>(gate.shape());
   pass.gradient_into(result.weight, gate.dproduct);
-  pass.backward_check([to = &gate, draw] {
+  pass.backward_check([to = &gate, draw = gate.draws](Pass<T>&) {
     if (to->draws != draw) throw std::logic_error(concat(to->name, ": expected backward before the gates are drawn again"));
   });
   pass.backward_step(result.weight, [to = &gate, scale = result.scale.node()](Pass<T>& pass) {

@@ -26,7 +26,7 @@ class Sgd {
       : context_(&context),
         parameters_(std::move(parameters)),
         options_(options) {
-    require(options.rate >= 0 && std::isfinite(options.rate), "sgd: expected a rate of at least 0, got ", options.rate);
+    require(options.rate >= 0 && std::isfinite(options.rate), "sgd: expected a finite rate of at least 0, got ", options.rate);
     require(options.momentum >= 0 && static_cast<T>(options.momentum) < 1, "sgd: expected a momentum in [0, 1), got ",
             options.momentum);
     require(options.weight_decay >= 0 && std::isfinite(static_cast<T>(options.weight_decay)), "sgd: expected a finite weight decay of at least 0, got ",
