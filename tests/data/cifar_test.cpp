@@ -75,6 +75,7 @@ TEST_CASE("cifar10: labels and pixels of every file, raw, compressed, and in the
 
 TEST_CASE("cifar10: what is missing, short, long or altered is refused by name") {
   const TemporaryFolder folder;
+  CHECK(refusal("") == "the empty path: expected a folder with data_batch_1.bin and the other files of CIFAR-10, got no folder");
   CHECK(refusal(folder / "none") == (folder / "none") + ": expected a folder with data_batch_1.bin and the other files of CIFAR-10, got no folder");
   CHECK(refusal(folder.path()) == folder.path() + ": found none of data_batch_1.bin, data_batch_1.bin.gz");
   write_set(folder);

@@ -68,6 +68,10 @@ TEST_CASE("dataset: a subset") {
   CHECK(part.labels[1] == 0);
   CHECK_THROWS_WITH_AS(data::subset(images, 4, 11, "x"), "subset: expected a range within [0, 10) of made up, got [4, 11)",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS(data::subset(images, 4, 3, "x"), "subset: expected a range within [0, 10) of made up, got [4, 3)",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(data::subset(images, -1, 3, "x"), "subset: expected a range within [0, 10) of made up, got [-1, 3)",
+                       std::invalid_argument);
 }
 
 TEST_CASE("dataset: images of each class") {

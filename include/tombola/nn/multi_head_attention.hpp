@@ -15,7 +15,7 @@
 
 namespace tombola::inline TOMBOLA_ISA::nn {
 
-/// `heads` heads over `columns`, whose logits are `factor` times q k^T / sqrt(size of a head). Throws `std::invalid_argument` unless factor > 0.
+/// `heads` heads over `columns`, whose logits are `factor` times q k^T / sqrt(size of a head). Throws `std::invalid_argument` unless it is finite and above 0.
 inline AttentionOptions scaled_attention(Index columns, Index heads, double factor, bool causal = false) {
   require(factor > 0 && std::isfinite(factor), "attention: expected a finite factor of the logits above 0, got ", factor);
   return {.heads = heads, .scale = factor / std::sqrt(static_cast<double>(columns) / static_cast<double>(heads)), .causal = causal};
@@ -51,11 +51,15 @@ struct MultiHeadAttention {
 
   /// x [sequences, length, width] -> y of the same shape; bias and mask as `attention` has them. Throws `std::invalid_argument` for another x.
   Var<T> operator()(const Var<T>& x, const Var<T>& bias = {}, View<const T> mask = {}) {
-    return out_of_heads(self_attention(in_of(x), options, bias, mask));
+    Var<T> y = self_attention(in_of(x), options, bias, mask);  // a statement of its own: what it read may go before `out` is computed
+    return out_of_heads(std::move(y));
   }
   Var<T> operator()(const Var<T>& x, const Var<T>& bias, const Tensor<T>&& mask) = delete;  // it would be gone
-  /// The first token's y alone, [sequences, 1, width], without what the others would ask. Throws also for causal attention.
-  Var<T> first_token(const Var<T>& x) { return out_of_heads(first_token_attention(in_of(x), options)); }
+  /// The first token's y alone, [sequences, 1, width]: the others ask nothing. Throws also for causal attention.
+  Var<T> first_token(const Var<T>& x) {
+    Var<T> y = first_token_attention(in_of(x), options);
+    return out_of_heads(std::move(y));
+  }
   auto members() { return std::tie(in, out, head_gates); }
   void connect(ConnectionChain& chain) const {
     chain.add(in_name);

@@ -18,7 +18,7 @@ enum class Position : std::uint8_t {
 };
 
 /// p[t] = sin(t f_0) ... sin(t f_{w/2 - 1}), cos(t f_0) ... cos(t f_{w/2 - 1}) with f_i = 10000^(-i / (w / 2)), for t in [0, length), w columns.
-/// Throws `std::invalid_argument` unless the columns are even.
+/// Throws `std::invalid_argument` unless the columns are even, and at least 2.
 template <class T = float>
 Tensor<T> sine_positions(Index length, Index columns) {
   require(columns >= 2 && columns % 2 == 0, "sine_positions: expected an even number of columns, at least 2, got ", columns);
@@ -35,7 +35,7 @@ Tensor<T> sine_positions(Index length, Index columns) {
 }
 
 /// The same of two axes: the first half of the columns for the line, the second for the place in it; [height width, columns].
-/// Throws `std::invalid_argument` unless 4 divides the columns.
+/// Throws `std::invalid_argument` unless 4 divides the columns, at least 4 of them.
 template <class T = float>
 Tensor<T> sine_positions_2d(Index height, Index width, Index columns) {
   require(columns >= 4 && columns % 4 == 0, "sine_positions_2d: expected columns that 4 divides, at least 4, got ", columns);

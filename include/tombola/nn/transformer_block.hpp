@@ -41,7 +41,7 @@ struct TransformerBlock {
     const Var<T> h = x + self_attention(ln_1(x));
     return h + mlp(ln_2(h));
   }
-  /// The first token's y alone, [sequences, 1, columns]: of the others, keys and values are computed, and nothing else.
+  /// The first token's y alone, [sequences, 1, columns]. Of the others, their normalisation is computed, and queries, keys and values, one product.
   Var<T> first_token(const Var<T>& x) {
     const Var<T> first = tombola::first_token(x);
     const Var<T> h = reshape(first, {first.shape()[0], 1, first.shape()[1]}) + self_attention.first_token(ln_1(x));

@@ -2,11 +2,13 @@
 /// Scaled dot-product attention of several heads.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
 
 #include "tombola/autograd/pass.hpp"
+#include "tombola/core/parallel.hpp"
 #include "tombola/kernels/attention_backward.hpp"
 #include "tombola/kernels/elementwise.hpp"
 
@@ -81,9 +83,10 @@ struct AttentionStep {
       const Accumulator<T> to = packed ? *joint : pass.accumulate(node);
       *into[i] = {to.into.data() + operands[i]->first, length, stride, shape.size};
       *adds[i] = to.beta != T(0);
-      if (*adds[i]) continue;
-      for (Index row = 0; i == 0 && row < of.sequences * length; ++row) {  // what asks nothing has no gradient
-        if (row % length >= of.queries) std::fill_n(into[0]->data + row * stride, of.columns, T(0));
+      if (i == 0 && !*adds[i] && of.queries < length) {  // what asks nothing has no gradient
+        parallel_for(pass.threads(), of.sequences, [&](Index n) {
+          for (Index t = of.queries; t < length; ++t) std::fill_n(gradient.dq.data + (n * length + t) * stride, of.columns, T(0));
+        });
       }
     }
     if (bias != nullptr && bias->needs_gradient) {
