@@ -99,7 +99,7 @@ double vit_operations(const models::VitOptions& vit, Index batch) {
   return all.layer(vit.outputs, width).sum();
 }
 
-/// The median seconds of `steps` steps without the first sixth of them, as bench/torch_step.py has it.
+/// The median seconds of `steps` steps without the first sixth of them, in which the pool fills, as bench/torch_step.py has it.
 template <class Step>
 double median_seconds(int steps, const Step& one_step) {
   std::vector<double> times;
@@ -139,7 +139,6 @@ void run(benchmark::State& state, Model model, const Shape& images, double opera
     sgd.step();
     benchmark::DoNotOptimize(loss.item());
   };
-  one_step();  // the pool then holds what later steps take
   double limit = bench::peak<float>(context.threads());
   for (auto _ : state) state.SetIterationTime(median_seconds(steps, one_step));
   limit = std::max(limit, bench::peak<float>(context.threads()));

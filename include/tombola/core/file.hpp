@@ -245,6 +245,11 @@ inline bool is_folder(const std::string& path) noexcept {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
+/// Throws `std::runtime_error` "path: expected a folder with CONTENTS, got no folder" unless there is a folder.
+inline void require_folder(const std::string& path, const char* contents) {
+  if (is_folder(path)) return;
+  throw std::runtime_error(concat(path.empty() ? "the empty path" : path, ": expected a folder with ", contents, ", got no folder"));
+}
 
 /// The whole file. Throws `std::runtime_error` if it cannot be opened or read, is not a regular file, or holds more than
 /// `limit` bytes.

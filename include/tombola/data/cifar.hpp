@@ -55,10 +55,7 @@ inline Images cifar_images(const std::string& name, Index count) {
 /// Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
 inline TrainAndTest load_cifar10(std::string folder, Index batch = 10000) {
   require(batch >= 1 && batch <= 1000000, "load_cifar10: expected 1 to 1000000 images in a file, got ", batch);
-  if (!is_folder(folder)) {
-    throw std::runtime_error(concat(folder.empty() ? "the empty path" : folder,
-                                    ": expected a folder with data_batch_1.bin and the other files of CIFAR-10, got no folder"));
-  }
+  require_folder(folder, "data_batch_1.bin and the other files of CIFAR-10");
   const std::string inner = folder + "/cifar-10-batches-bin";
   if (is_folder(inner)) folder = inner;
   TrainAndTest sets{detail::cifar_images("train", 5 * batch), detail::cifar_images("test", batch)};

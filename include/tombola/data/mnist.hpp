@@ -62,9 +62,7 @@ inline void check_labels(const Images& images, const std::string& folder, const 
 /// in number, training and test images differ in size, or a label is not below `classes`.
 inline TrainAndTest load_mnist(const std::string& folder, int classes = 0) {
   require(classes >= 0 && classes <= 256, "load_mnist: expected 1 to 256 classes, or 0 to count them, got ", classes);
-  if (!is_folder(folder))
-    throw std::runtime_error(concat(folder.empty() ? "the empty path" : folder, ": expected a folder with train-images-idx3-ubyte and the other files of "
-                                            "an MNIST-format data set, got no folder"));
+  require_folder(folder, "train-images-idx3-ubyte and the other files of an MNIST-format data set");
   TrainAndTest sets{detail::load_idx_pair(folder, "train", "train"), detail::load_idx_pair(folder, "t10k", "test")};
   auto& [train, test] = sets;
   const Shape &wanted = train.pixels.shape(), &got = test.pixels.shape();

@@ -68,14 +68,13 @@ struct Vit {
     Var<T> h = reshape(conv_proj(x), {batch, patches(), columns});
     std::size_t drawn = 0;
     if (class_token) h = prepend_token(h, embeddings[drawn++](pass).weight);
-    const Index tokens = h.shape()[1];
     const Var<T> positions = options.position == nn::Position::sine ? pass.input(waves.view()) : embeddings[drawn](pass).weight;
     h = nn::add_positions(h, positions);
     // Of the last block, the classifier reads the class token alone.
     for (std::size_t l = 0; l < layers.size(); ++l) h = class_token && l + 1 == layers.size() ? layers[l].first_token(h) : layers[l](h);
     h = ln(h);
     if (class_token) return head(first_token(h));
-    return head(global_average_pool(reshape(h, {batch, tokens, 1, columns})));
+    return head(global_average_pool(reshape(h, {batch, patches(), 1, columns})));
   }
   auto members() { return std::tie(conv_proj, embeddings, layers, head); }
   std::vector<nn::Connection> connections() const {

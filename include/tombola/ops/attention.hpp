@@ -32,7 +32,8 @@ struct AttentionOperand {
 template <class T>
 struct AttentionOperands {
   AttentionOperand<T> q, k, v;
-  Index sequences, queries, keys, columns;
+  Index sequences, queries, columns;
+  Index keys() const noexcept { return k.length; }
 };
 
 /// What the backward step keeps.
@@ -120,7 +121,7 @@ Var<T> attention(Pass<T>& pass, const AttentionOperands<T>& of, bool packed, con
   const Index heads = options.heads;
   require(heads >= 1 && of.columns >= heads && of.columns % heads == 0, "attention: expected columns that ", heads, " heads divide, got ",
           of.columns);
-  require(of.keys >= 1, "attention: expected at least one key");
+  require(of.keys() >= 1, "attention: expected at least one key");
   const Index size = of.columns / heads;
   const double wanted = options.scale.value_or(1 / std::sqrt(static_cast<double>(size)));
   require(wanted > 0 && wanted <= static_cast<double>(std::numeric_limits<T>::max()) && static_cast<T>(wanted) > T(0),
@@ -132,15 +133,15 @@ Var<T> attention(Pass<T>& pass, const AttentionOperands<T>& of, bool packed, con
     const Shape& shape = bias.shape();
     const bool many = shape.rank() == 4;
     bias_sequences = many ? shape[0] : 1;
-    require(shape == (many ? Shape{bias_sequences, heads, of.queries, of.keys} : Shape{heads, of.queries, of.keys}) && bias_sequences >= 1 &&
+    require(shape == (many ? Shape{bias_sequences, heads, of.queries, of.keys()} : Shape{heads, of.queries, of.keys()}) && bias_sequences >= 1 &&
                 of.sequences % bias_sequences == 0,
-            "attention: expected a bias [", heads, ", ", of.queries, ", ", of.keys, "], or several that divide ", of.sequences,
+            "attention: expected a bias [", heads, ", ", of.queries, ", ", of.keys(), "], or several that divide ", of.sequences,
             " sequences, got ", shape);
   }
   if (mask.data() != nullptr) {
     require(mask.shape().rank() == 3 && mask.shape()[0] >= 1 && of.sequences % mask.shape()[0] == 0 && mask.shape()[1] == of.queries &&
-                mask.shape()[2] == of.keys,
-            "attention: expected a mask [sequences, ", of.queries, ", ", of.keys, "] whose sequences divide ", of.sequences, ", got ",
+                mask.shape()[2] == of.keys(),
+            "attention: expected a mask [sequences, ", of.queries, ", ", of.keys(), "] whose sequences divide ", of.sequences, ", got ",
             mask.shape());
   }
   const bool learns = of.q.node->needs_gradient || of.k.node->needs_gradient || of.v.node->needs_gradient || (bias && bias.needs_gradient());
@@ -148,7 +149,7 @@ Var<T> attention(Pass<T>& pass, const AttentionOperands<T>& of, bool packed, con
   if (out.shape().size() == 0) return out;  // nobody looks: all gradients are zero
   const Var<T> logsums = pass.result({of.sequences, heads, of.queries}, false);
   const AttentionStep<T> step{of,
-                              {of.sequences, heads, of.queries, of.keys, size, scale, options.causal},
+                              {of.sequences, heads, of.queries, of.keys(), size, scale, options.causal},
                               bias.node(),
                               logsums.node(),
                               out.node(),
@@ -168,7 +169,7 @@ template <class T>
 AttentionOperands<T> side_by_side(const Var<T>& qkv, Index queries) {
   const Index sequences = qkv.shape()[0], length = qkv.shape()[1], stride = qkv.shape()[2], columns = stride / 3;
   const auto part = [&](Index i) { return AttentionOperand<T>{qkv.node(), i * columns, stride, length}; };
-  return {part(0), part(1), part(2), sequences, queries, length, columns};
+  return {part(0), part(1), part(2), sequences, queries, columns};
 }
 
 }  // namespace detail
@@ -190,7 +191,7 @@ Var<T> attention(const Var<T>& q, const Var<T>& k, const Var<T>& v, const Attent
   require(qs.rank() == 3 && ks.rank() == 3 && ks == v.shape() && qs[0] == ks[0] && qs[2] == ks[2],
           "attention: expected q [sequences, queries, columns] and k, v [sequences, keys, columns], got ", qs, ", ", ks, " and ", v.shape());
   const Index columns = qs[2];
-  return detail::attention(q.pass(), {{q.node(), 0, columns, qs[1]}, {k.node(), 0, columns, ks[1]}, {v.node(), 0, columns, ks[1]}, qs[0], qs[1], ks[1], columns},
+  return detail::attention(q.pass(), {{q.node(), 0, columns, qs[1]}, {k.node(), 0, columns, ks[1]}, {v.node(), 0, columns, ks[1]}, qs[0], qs[1], columns},
                            false, options, bias, mask);
 }
 

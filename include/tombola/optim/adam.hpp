@@ -29,7 +29,8 @@ class Adam {
     require(options.rate >= 0 && std::isfinite(options.rate), "adam: expected a finite rate of at least 0, got ",
             options.rate);
     const auto beta1 = static_cast<T>(options.beta1), beta2 = static_cast<T>(options.beta2), epsilon = static_cast<T>(options.epsilon);
-    require(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "adam: expected betas in [0, 1) in the type of the gates, got ", options.beta1, " and ", options.beta2);
+    require(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "adam: expected betas in [0, 1) in the type of the gates, got ", options.beta1, " and ",
+            options.beta2);
     require(epsilon > 0 && std::isfinite(epsilon), "adam: expected a finite epsilon above 0, got ", options.epsilon);
   }
 
