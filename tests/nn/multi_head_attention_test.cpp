@@ -47,9 +47,12 @@ TEST_CASE("multi-head attention: where the pass asks for it, the part whose outp
   Tensor<float> x = random_tensor<float>({2, 3, 4}, 1);
   {
     Layer layer = made();
+    const auto first = [&](const Var<float>& in) { return layer.first_token(in); };
     CHECK(not_finite(layer, x) == "all is finite");
+    CHECK(not_finite(first, x) == "all is finite");
     x[(1 * 3 + 2) * 4 + 1] = nan;  // the last token of the second sequence, at which all of that sequence looks
     CHECK(not_finite(layer, x) == "attn: expected finite outputs, got nan at row 3, column 0");
+    CHECK(not_finite(first, x) == "attn: expected finite outputs, got nan at row 1, column 0");  // a row a sequence
     x[(1 * 3 + 2) * 4 + 1] = 0;
   }
   const auto spoiled = [](nn::FrozenTensor<float>& weight, Index row) {

@@ -29,18 +29,28 @@ def run(program, repetitions):
     return {short(name): next(entry for run_name, entry in medians.items() if short(run_name) == short(name)) for name in listed}
 
 
+def run_torch(torch, script, peak):
+    """What bench/torch_step.py measures in this PyTorch; None, with its words on stderr, if it is no peer."""
+    with open(script) as lines:
+        result = subprocess.run([*shlex.split(torch), "-", str(peak)], stdin=lines, stdout=subprocess.PIPE, text=True)
+    return json.loads(result.stdout) if result.returncode == 0 else None
+
+
 def run_rounds(program, repetitions, torch, torch_script):
-    """`repetitions` rounds of all steps, ours and then PyTorch's (nothing without `torch`): within minutes of each other, as a host's speed changes."""
-    rounds = []
-    for _ in range(repetitions):
-        own, found = run(program, 1), None
-        if torch:
-            peak = max(entry["peak"] for entry in own.values())
-            with open(torch_script) as script:
-                result = subprocess.run([*shlex.split(torch), "-", str(peak)], stdin=script, stdout=subprocess.PIPE, text=True)
-            if result.returncode != 0:
+    """`repetitions` rounds of all steps, ours and PyTorch's (nothing without `torch`), who take turns to go first: within minutes of each other, as a
+    host's speed changes. Rounds without PyTorch's do not count."""
+    rounds, peak = [], 0
+    for turn in range(repetitions):
+        found = run_torch(torch, torch_script, peak) if torch and turn % 2 else None
+        own = run(program, 1)
+        peak = max(entry["peak"] for entry in own.values())
+        if torch and turn % 2 == 0:
+            found = run_torch(torch, torch_script, peak)
+        if torch and not found:
+            if not rounds:
                 sys.exit(f"bench: {torch} gave no PyTorch to compare with")
-            found = json.loads(result.stdout)
+            print(f"bench: round {turn + 1} does not count: {torch} gave no PyTorch to compare with", file=sys.stderr)
+            continue
         rounds.append((own, found))
     return rounds
 
@@ -130,8 +140,9 @@ def ratios(rounds, names, ratio):
 
 
 def best(own, what):
-    """The milliseconds of our step at its best number of threads. Of a peer that computes the whole of a last block, ours does what is needed."""
-    return min(entry["real_time"] / 1e3 for key, entry in own.items() if key.split("/")[1] == what.replace("-whole", ""))
+    """The milliseconds of our step NETWORK-KIND at its best number of threads, for a peer's NETWORK-KIND or NETWORK-VARIANT-KIND."""
+    network, *_, kind = what.split("-")
+    return min(entry["real_time"] / 1e3 for key, entry in own.items() if key.split("/")[1] == f"{network}-{kind}")
 
 
 def step(rounds):
@@ -147,13 +158,14 @@ def step(rounds):
     lines = table(["step, batch 128 (vit: 64)", "threads", "ms", "times its products at the peak"], rows)
     networks = [key.split("/")[1].removesuffix("-gated") for key in own if key.endswith("-gated/1")]
     gated_over_dense = ratios(rounds, networks, lambda each, network: best(each[0], f"{network}-gated") / best(each[0], f"{network}-dense"))
-    lines += ["", f"Of each ratio: the median over the rounds, and the least and the largest. Gated over dense: {gated_over_dense}."]
+    of_rounds = f"{len(rounds)} round{'s' * (len(rounds) != 1)}"
+    lines += ["", f"Of each ratio: the median of {of_rounds}, and the least and the largest. Gated over dense: {gated_over_dense}."]
     if torch:
         against = ratios(rounds, torch["steps"], lambda each, what: min(each[1]["steps"][what].values()) / best(each[0], what))
         product = statistics.median(found["product"] for _, found in rounds)
         lines.append(f"PyTorch's time over ours, each at its best number of threads and PyTorch in its better memory format and form of attention: {against} "
-                     f"(its dense twins are trained by fused Adam, ours by SGD; vit-whole computes all of its last block, vit and ours what the class token needs). Its kernels: {torch['capability']}; its product of 1024 x 1024 x 1024 on all "
-                     f"threads: {product / 1e9:.0f} GFLOP/s.")
+                     "(its dense twins are trained by fused Adam, ours by SGD; vit-whole computes all of its last block, vit and ours what the class token "
+                     f"needs). Its kernels: {torch['capability']}; its product of 1024 x 1024 x 1024 on all threads: {product / 1e9:.0f} GFLOP/s.")
     return lines
 
 
@@ -213,7 +225,7 @@ def main():
 
     peaks, triads = limits(measured)
     lines = ["# Results of the microbenchmarks", "",
-             f"Written by `tools/bench`. Medians of {arguments.repetitions} repetitions in random order, of steps over as many rounds of ours and PyTorch's.", "", machine(), ""]
+             f"Written by `tools/bench`. Medians of {arguments.repetitions} repetitions in random order, of steps over rounds.", "", machine(), ""]
     for name, values, unit in (("Multiply-adds", peaks, "GFLOP/s"), ("Triad", triads, "GB/s")):
         if values:
             lines.append(f"{name}: " + ", ".join(f"{value:.0f} {unit} on {threads} thread{'s' * (threads != '1')}"
