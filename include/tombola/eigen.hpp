@@ -29,6 +29,8 @@ template <class T>
 detail::MatrixMap<const T> as_eigen(const Tensor<T>& tensor) {
   return as_eigen(tensor.view());
 }
+template <class T>
+void as_eigen(const Tensor<T>&& tensor) = delete;  // it would be gone
 
 /// The elements of a row-major Eigen matrix or a vector as a view: [rows, columns], or [size] of a vector.
 /// Borrows the elements.
@@ -45,6 +47,18 @@ template <class Derived>
 View<typename Derived::Scalar> as_view(Eigen::PlainObjectBase<Derived>& matrix) {
   const View<const typename Derived::Scalar> view = as_view(static_cast<const Eigen::PlainObjectBase<Derived>&>(matrix));
   return {matrix.data(), view.shape()};
+}
+template <class Derived>
+void as_view(const Eigen::PlainObjectBase<Derived>&& matrix) = delete;  // it would be gone
+/// The same of a map without strides, such as `as_eigen` gives: the elements are not its own.
+template <class Plain, int alignment>
+View<std::conditional_t<std::is_const_v<Plain>, const typename Plain::Scalar, typename Plain::Scalar>> as_view(Eigen::Map<Plain, alignment> matrix) {
+  static_assert(Plain::IsVectorAtCompileTime || Plain::IsRowMajor, "as_view: a column-major matrix would have to be copied: use Eigen::RowMajor");
+  if constexpr (Plain::IsVectorAtCompileTime) {
+    return {matrix.data(), {matrix.size()}};
+  } else {
+    return {matrix.data(), {matrix.rows(), matrix.cols()}};
+  }
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA

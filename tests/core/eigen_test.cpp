@@ -1,8 +1,19 @@
 #include <doctest/doctest.h>
 
+#include <utility>
+
 #include "tombola/eigen.hpp"
 
 using namespace tombola;
+
+// What would be gone is not borrowed.
+template <class X>
+concept is_mapped = requires(X&& x) { as_eigen(std::forward<X>(x)); };
+static_assert(is_mapped<Tensor<float>&> && is_mapped<const Tensor<float>&> && !is_mapped<Tensor<float>> && !is_mapped<const Tensor<float>>);
+template <class X>
+concept is_viewed = requires(X&& x) { as_view(std::forward<X>(x)); };
+static_assert(is_viewed<Eigen::VectorXf&> && is_viewed<const Eigen::VectorXf&> && !is_viewed<Eigen::VectorXf> && !is_viewed<const Eigen::VectorXf>);
+static_assert(is_viewed<Eigen::Map<const Eigen::VectorXf>>);
 
 TEST_CASE("a tensor is an Eigen matrix on the same memory") {
   Tensor<float> x({2, 3}, {1, 2, 3, 4, 5, 6});
@@ -39,4 +50,18 @@ TEST_CASE("an Eigen matrix is a view on the same memory") {
   const View<const double> elements = as_view(vector);
   CHECK(elements.shape() == Shape{4});
   CHECK(elements[3] == 3);
+}
+
+TEST_CASE("a map is a view on the memory that it maps, and back") {
+  Tensor<float> x({2, 3}, {1, 2, 3, 4, 5, 6});
+  const View<float> view = as_view(as_eigen(x));
+  CHECK(view.shape() == x.shape());
+  CHECK(view.data() == x.data());
+  const auto& unchanging = x;
+  const View<const float> reads = as_view(as_eigen(unchanging));
+  CHECK(reads.data() == x.data());
+  const double numbers[] = {1, 2, 3};
+  const View<const double> of_three = as_view(Eigen::Map<const Eigen::Vector3d>(numbers));
+  CHECK(of_three.shape() == Shape{3});
+  CHECK(of_three[2] == 3);
 }

@@ -256,16 +256,22 @@ TEST_CASE("batch norm layer: an input that is not finite is named, one row by th
 TEST_CASE("conv2d layer: what does not fit") {
   nn::Init init;
   CHECK_THROWS_WITH_AS((nn::Conv2d<nn::Frozen>(init, "conv1", 3, 4, 3, {.groups = 0})),
-                       "conv1: expected inputs and outputs that the groups divide and a kernel, got 3, 4, 0 groups and 3", std::invalid_argument);
+                       "conv1: expected channels in and out that the groups divide, got 3 and 4 in 0 groups", std::invalid_argument);
   CHECK_THROWS_WITH_AS((nn::Conv2d<nn::Frozen>(init, "conv1", 3, 4, 3, {.groups = 2})),
-                       "conv1: expected inputs and outputs that the groups divide and a kernel, got 3, 4, 2 groups and 3",
-                       std::invalid_argument);
+                       "conv1: expected channels in and out that the groups divide, got 3 and 4 in 2 groups", std::invalid_argument);
   CHECK_THROWS_WITH_AS((nn::Conv2d<nn::Frozen>(init, "conv1", 3, 4, 3, {.stride = {0, 1}})), "conv1: expected strides of at least 1, got 0 and 1",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS((nn::Conv2d<nn::Frozen>(init, "conv1", 3, 4, 3, {.dilation = {1, 0}})), "conv1: expected dilations of at least 1, got 1 and 0",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS((nn::Conv2d<nn::Frozen>(init, "conv1", 3, 4, 3, {.padding = {-1, 0}})), "conv1: expected padding of at least 0, got -1 and 0",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS((nn::Conv2d<nn::Frozen>(init, "conv1", 3, 4, 0)), "conv1: expected a kernel of at least 1, got 0", std::invalid_argument);
   nn::Conv2d<nn::Frozen> layer(init, "conv1", 3, 4, 3);
   Context context(1);
   Inference<float> pass(context);
   CHECK_THROWS_WITH_AS(layer(pass.input(Tensor<float>({1, 5, 5, 2}))), "conv1: expected x [batch, height, width, 3], got [1, 5, 5, 2]",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS(layer(pass.input(Tensor<float>({1, 2, 5, 3}))),
+                       "conv1: expected images at least as large as the kernel, got [1, 2, 5, 3] and [4, 3, 3, 3]", std::invalid_argument);
   CHECK_THROWS_WITH_AS(nn::BatchNorm<float>("bn", 0), "batch_norm: expected at least one channel, got 0", std::invalid_argument);
 }

@@ -96,6 +96,7 @@ TEST_CASE("arithmetic: with numbers") {
   check([](auto& v) { return affine(v, 3, -2); }, 3, -2);
   check([](auto& v) { return v * 2.5; }, 2.5, 0);
   check([](auto& v) { return 2.5 * v; }, 2.5, 0);
+  check([](auto& v) { return v / 3; }, 1.0 / 3, 0);
   check([](auto& v) { return v + 7; }, 1, 7);
   check([](auto& v) { return -v; }, -1, 0);
 }

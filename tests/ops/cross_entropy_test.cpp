@@ -208,10 +208,10 @@ TEST_CASE("cross_entropy: what does not fit is refused") {
   CHECK_THROWS_WITH_AS(call(x, good, NAN), "cross_entropy: expected a smoothing in [0, 1], got nan",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(call(x, Tensor<std::uint8_t>({2}, {0, 3})),
-                       "cross_entropy: expected labels in [0, 3), got 3 at 1", std::invalid_argument);
+                       "cross_entropy: expected labels in [0, 3), got 3 at row 1", std::invalid_argument);
   const Tensor<std::int32_t> negative({2}, {-1, 0});
   CHECK_THROWS_WITH_AS(cross_entropy(pass.input(x), View<const std::int32_t>(negative)),
-                       "cross_entropy: expected labels in [0, 3), got -1 at 0", std::invalid_argument);
+                       "cross_entropy: expected labels in [0, 3), got -1 at row 0", std::invalid_argument);
 }
 
 TEST_CASE("count_correct: the largest element stands at the label; NaN is wrong") {

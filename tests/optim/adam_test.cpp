@@ -217,6 +217,7 @@ TEST_CASE("adam: a rate of 0 moves the moments alone") {
   const Tensor<float> theta = gate.theta.clone();
   optim::Adam<float> adam(context, {&gate});
   adam.set_rate(0);
+  CHECK_THROWS_WITH_AS(adam.set_rate(NAN), "adam: expected a finite rate of at least 0, got nan", std::invalid_argument);  // and it stays
   backward(context, gate, 0, Penalty::sparse, 0.2f);
   adam.step();
   CHECK(same_bits(gate.theta, theta));
@@ -313,7 +314,8 @@ TEST_CASE("adam: options out of range are refused") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.epsilon = 0}), "adam: expected a finite epsilon above 0, got 0", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.epsilon = INFINITY}), "adam: expected a finite epsilon above 0, got inf", std::invalid_argument);
-  // As floats 0 and 1; as doubles they are in order.
+  // As floats infinite, 0 and 1; as doubles they are in order.
+  CHECK_THROWS_WITH_AS(make({.rate = 1e39}), "adam: expected a finite rate of at least 0, got 1e+39", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.epsilon = 1e-46}), "adam: expected a finite epsilon above 0, got 1e-46", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.beta2 = 1 - 1e-9}), "adam: expected betas in [0, 1) in the type of the gates, got 0.9 and 1", std::invalid_argument);
   CHECK_NOTHROW(optim::Adam<double>(context, {}, {.beta2 = 1 - 1e-9, .epsilon = 1e-46}));

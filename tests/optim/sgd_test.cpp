@@ -56,6 +56,7 @@ TEST_CASE("sgd: two steps by hand") {
   sgd.step();
   CHECK(same_bits(parameter.value, Tensor<double>({2}, {0.5, -2})));
   sgd.set_rate(0.25);
+  CHECK_THROWS_WITH_AS(sgd.set_rate(-0.25), "sgd: expected a finite rate of at least 0, got -0.25", std::invalid_argument);  // and it stays
   backward(context, parameter, Tensor<double>({2}, {1, 0}));
   sgd.step();
   CHECK(same_bits(parameter.momentum, Tensor<double>({2}, {1.5, 1})));

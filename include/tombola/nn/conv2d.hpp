@@ -23,7 +23,8 @@ struct Conv2d {
   ConvOptions options;
   Source<T> weight;
 
-  /// Throws `std::invalid_argument` unless in, out, kernel and strides are at least 1, and in and out divisible by the groups.
+  /// Throws `std::invalid_argument` unless in, out, kernel, strides and dilations are at least 1, padding at least 0, and in and out divisible by the
+  /// groups.
   Conv2d(Init& init, std::string layer, Index inputs, Index outputs, Index kernel_size, const ConvOptions& walk = {})
       : name(std::move(layer)),
         in(inputs),
@@ -36,6 +37,7 @@ struct Conv2d {
   Var<T> operator()(const Var<T>& x) {
     require(x.shape().rank() == 4 && x.shape()[3] == in, name, ": expected x [batch, height, width, ", in, "], got ", x.shape());
     const GatedWeight<T> source = weight(x.pass());
+    tombola::detail::conv_shape(name, x.shape(), source.weight.shape(), options);  // refuses under the layer's name
     const bool many_outputs = source.weight.shape().size() < x.shape().size() / in * out / options.stride[0] / options.stride[1];
     Var<T> y = rescaled(source, many_outputs, [&](const Var<T>& w) { return conv2d(x, w, options); });
     if (x.pass().options().checks_finite) check_finite(name, y);
@@ -49,10 +51,13 @@ struct Conv2d {
     return {init, name + ".weight", shape, Fans{kernel * kernel * in / options.groups, kernel * kernel * out / options.groups}};
   }
   Shape checked_shape() const {
-    require(in >= 1 && out >= 1 && kernel >= 1 && options.groups >= 1 && in % options.groups == 0 && out % options.groups == 0, name,
-            ": expected inputs and outputs that the groups divide and a kernel, got ", in, ", ", out, ", ", options.groups, " groups and ",
-            kernel);
-    require(options.stride[0] >= 1 && options.stride[1] >= 1, name, ": expected strides of at least 1, got ", options.stride[0], " and ", options.stride[1]);
+    require(kernel >= 1, name, ": expected a kernel of at least 1, got ", kernel);
+    require(in >= 1 && out >= 1 && options.groups >= 1 && in % options.groups == 0 && out % options.groups == 0, name,
+            ": expected channels in and out that the groups divide, got ", in, " and ", out, " in ", options.groups, " groups");
+    for (const auto& [what, pair] : {std::pair{"strides", options.stride}, std::pair{"dilations", options.dilation}})
+      require(pair[0] >= 1 && pair[1] >= 1, name, ": expected ", what, " of at least 1, got ", pair[0], " and ", pair[1]);
+    require(options.padding[0] >= 0 && options.padding[1] >= 0, name, ": expected padding of at least 0, got ", options.padding[0], " and ",
+            options.padding[1]);
     return {out, kernel, kernel, in / options.groups};
   }
 };

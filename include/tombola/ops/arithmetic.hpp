@@ -86,6 +86,11 @@ template <class T>
 Var<T> operator*(std::type_identity_t<T> factor, const Var<T>& x) {
   return affine(x, factor, T(0));
 }
+/// y = x (1 / divisor), elementwise.  dx += (1 / divisor) dy.
+template <class T>
+Var<T> operator/(const Var<T>& x, std::type_identity_t<T> divisor) {
+  return affine(x, T(1) / divisor, T(0));
+}
 template <class T>
 Var<T> operator+(const Var<T>& x, std::type_identity_t<T> shift) {
   return affine(x, T(1), shift);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <string_view>
 
 #include "tombola/autograd/pass.hpp"
 #include "tombola/kernels/convolve.hpp"
@@ -19,23 +20,23 @@ struct ConvOptions {
 
 namespace detail {
 
-/// Throws `std::invalid_argument` unless x, w and the options fit.
-inline kernels::ConvShape conv_shape(const Shape& x, const Shape& w, const ConvOptions& o) {
+/// Throws `std::invalid_argument` "name: expected ..." unless x, w and the options fit.
+inline kernels::ConvShape conv_shape(std::string_view name, const Shape& x, const Shape& w, const ConvOptions& o) {
   const auto at_least = [](const std::array<Index, 2>& pair, Index least) { return pair[0] >= least && pair[1] >= least; };
   require(at_least(o.stride, 1) && at_least(o.dilation, 1) && at_least(o.padding, 0) && o.groups >= 1,
-          "conv2d: expected strides, dilations and groups of at least 1 and padding of at least 0, got ", o.stride[0], ' ', o.stride[1], ", ",
+          name, ": expected strides, dilations and groups of at least 1 and padding of at least 0, got ", o.stride[0], ' ', o.stride[1], ", ",
           o.dilation[0], ' ', o.dilation[1], ", ", o.groups, " and ", o.padding[0], ' ', o.padding[1]);
   constexpr Index most = Index{1} << 24;  // so that no place overflows
   for (const auto& pair : {o.stride, o.padding, o.dilation}) {
-    require(pair[0] <= most && pair[1] <= most, "conv2d: expected strides, padding and dilations of at most ", most, ", got ", pair[0], ' ', pair[1]);
+    require(pair[0] <= most && pair[1] <= most, name, ": expected strides, padding and dilations of at most ", most, ", got ", pair[0], ' ', pair[1]);
   }
   require(x.rank() == 4 && w.rank() == 4 && w[3] * o.groups == x[3] && w[0] % o.groups == 0,
-          "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / ", o.groups, "], got ", x,
+          name, ": expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / ", o.groups, "], got ", x,
           " and ", w);
-  require(w.size() >= 1, "conv2d: expected at least one channel in and out and a kernel, got w ", w);
+  require(w.size() >= 1, name, ": expected at least one channel in and out and a kernel, got w ", w);
   const kernels::ConvShape s{x[0],           x[1],         x[2],         x[3],          w[0],          w[1],         w[2],    o.stride[0],
                              o.stride[1],    o.padding[0], o.padding[1], o.dilation[0], o.dilation[1], o.groups};
-  require(s.out_height() >= 1 && s.out_width() >= 1, "conv2d: expected images at least as large as the kernel, got ", x, " and ", w);
+  require(s.out_height() >= 1 && s.out_width() >= 1, name, ": expected images at least as large as the kernel, got ", x, " and ", w);
   return s;
 }
 
@@ -49,7 +50,7 @@ inline kernels::ConvShape conv_shape(const Shape& x, const Shape& w, const ConvO
 template <class T>
 Var<T> conv2d(const Var<T>& x, const Var<T>& w, const ConvOptions& options = {}) {
   require_one_pass("conv2d", x, w);
-  const kernels::ConvShape s = detail::conv_shape(x.shape(), w.shape(), options);
+  const kernels::ConvShape s = detail::conv_shape("conv2d", x.shape(), w.shape(), options);
   Pass<T>& pass = x.pass();
   Var<T> y = pass.result({s.batch, s.out_height(), s.out_width(), s.out}, x.needs_gradient() || w.needs_gradient());
   kernels::convolve(pass.threads(), pass.context().workspace(), s, x.value().data(), w.value().data(), y.node()->output());

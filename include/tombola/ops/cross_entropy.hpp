@@ -23,7 +23,7 @@ Var<T> cross_entropy(const Var<T>& x, View<Label> labels, std::type_identity_t<T
   const Index rows = xs[0], columns = xs[1];
   for (Index r = 0; r < rows; ++r) {
     const auto label = static_cast<Index>(labels[r]);
-    require(label >= 0 && label < columns, "cross_entropy: expected labels in [0, ", columns, "), got ", label, " at ",
+    require(label >= 0 && label < columns, "cross_entropy: expected labels in [0, ", columns, "), got ", label, " at row ",
             r);
   }
   Pass<T>& pass = x.pass();

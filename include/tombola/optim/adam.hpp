@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "tombola/gates/gradient.hpp"
@@ -26,15 +27,18 @@ class Adam {
       : context_(&context),
         gates_(std::move(gates)),
         options_(options) {
-    require(options.rate >= 0 && std::isfinite(options.rate), "adam: expected a finite rate of at least 0, got ",
-            options.rate);
+    set_rate(options.rate);
     const auto beta1 = static_cast<T>(options.beta1), beta2 = static_cast<T>(options.beta2), epsilon = static_cast<T>(options.epsilon);
     require(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "adam: expected betas in [0, 1) in the type of the gates, got ", options.beta1, " and ",
             options.beta2);
     require(epsilon > 0 && std::isfinite(epsilon), "adam: expected a finite epsilon above 0, got ", options.epsilon);
   }
 
-  void set_rate(double rate) noexcept { options_.rate = rate; }
+  /// Throws `std::invalid_argument` for a rate below 0, or that is not finite in the type of the gates.
+  void set_rate(double rate) {
+    require(rate >= 0 && rate <= std::numeric_limits<T>::max(), "adam: expected a finite rate of at least 0, got ", rate);
+    options_.rate = rate;
+  }
   /// How many steps were made; part of a checkpoint.
   std::uint64_t steps() const noexcept { return steps_; }
   void set_steps(std::uint64_t steps) noexcept { steps_ = steps; }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "tombola/autograd/parameter.hpp"
@@ -26,7 +27,7 @@ class Sgd {
       : context_(&context),
         parameters_(std::move(parameters)),
         options_(options) {
-    require(options.rate >= 0 && std::isfinite(options.rate), "sgd: expected a finite rate of at least 0, got ", options.rate);
+    set_rate(options.rate);
     require(options.momentum >= 0 && static_cast<T>(options.momentum) < 1, "sgd: expected a momentum in [0, 1), got ",
             options.momentum);
     require(options.weight_decay >= 0 && std::isfinite(static_cast<T>(options.weight_decay)), "sgd: expected a finite weight decay of at least 0, got ",
@@ -36,7 +37,11 @@ class Sgd {
     }
   }
 
-  void set_rate(double rate) noexcept { options_.rate = rate; }
+  /// Throws `std::invalid_argument` for a rate below 0, or that is not finite in the type of the weights.
+  void set_rate(double rate) {
+    require(rate >= 0 && rate <= std::numeric_limits<T>::max(), "sgd: expected a finite rate of at least 0, got ", rate);
+    options_.rate = rate;
+  }
 
   /// One step with the gradients that the backward passes since the last step left. Clears them.
   void step() {
