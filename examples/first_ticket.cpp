@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
 
   for (std::uint32_t epoch = 0, step = 0; epoch < 5; ++epoch) {
     for (const auto batch : train.epoch(epoch)) {
-      Tape<float> tape(context, {.seed = 1, .step = step++});
+      Tape<float> tape(context, {.seed = 1, .step = step++});  // each step draws its gates anew
       const auto error = cross_entropy(net(tape.input(batch.rows())), batch.labels);
       tape.backward(error + gate_penalty(tape, nn::gates(net), Penalty::sparse, 1e-5f));
       adam.step();

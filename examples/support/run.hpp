@@ -73,13 +73,10 @@ class Summary {
         examiner_(examiner) {}
 
   Json gates() {
-    Index total = 0, kept = 0, fractional = 0;
-    for (const auto* gate : nn::gates(network_)) {
-      const auto counts = gates::counts(context_.threads(), *gate);
-      total += gate->size();
-      kept += counts.open;
-      fractional += counts.fractional;
-    }
+    const auto all = nn::gates(network_);
+    Index total = 0;
+    for (const auto* gate : all) total += gate->size();
+    const auto [kept, fractional] = gates::counts(context_.threads(), all);
     const Index effective = nn::effective_kept(network_);
     return {{"total", total},
             {"kept", kept},

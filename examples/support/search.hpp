@@ -155,26 +155,17 @@ class Search {
     constexpr std::uint64_t interval = 10;  // steps between two looks of the controller
     if (!controller_) return gates::ramped_lambda(config_.lambda, config_.ramp, progress());
     if (state_.step % interval != 0) return state_.lambda;
-    const double lambda = controller_->update(pruned_share().first, progress(),
+    const double lambda = controller_->update(gates::sparsity(context_.threads(), gates_), progress(),
                                               static_cast<double>(interval) / static_cast<double>(steps()));
     state_.controller = controller_->state();
     return lambda;
   }
 
-  /// The shares of gates that are closed under the binary reading, and that are fractional when relaxed.
-  std::pair<double, double> pruned_share() const {
-    Index open = 0, fractional = 0;
-    for (const auto* gate : gates_) {
-      const auto counts = gates::counts(context_.threads(), *gate);
-      open += counts.open;
-      fractional += counts.fractional;
-    }
-    const auto total = static_cast<double>(std::max<Index>(1, gate_count_));
-    return {gate_count_ == 0 ? 0.0 : 1 - static_cast<double>(open) / total, static_cast<double>(fractional) / total};
-  }
-
   void end_epoch(const SearchReport& report) {
-    const auto [pruned, fractional] = pruned_share();
+    const auto counts = gates::counts(context_.threads(), gates_);
+    const auto total = static_cast<double>(std::max<Index>(1, gate_count_));
+    const double pruned = gate_count_ == 0 ? 0.0 : 1 - static_cast<double>(counts.open) / total;
+    const double fractional = static_cast<double>(counts.fractional) / total;
     const auto seen = static_cast<double>(state_.seen);
     const std::uint64_t epoch = state_.step / static_cast<std::uint64_t>(train_->count());
     const bool validated = examiner_.validates() && (epoch % static_cast<std::uint64_t>(config_.validate_every) == 0 || state_.step == steps());

@@ -209,6 +209,10 @@ TEST_CASE("tape: backward refuses what it cannot do") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(tape.backward(constant, Tensor<float>({2})),
                        "backward: expected a value that depends on a parameter", std::invalid_argument);
+  Tape<float> relaxed(context, {.gates = Reading::relaxed});
+  CHECK_THROWS_WITH_AS(relaxed.backward(relaxed.input(x), Tensor<float>({2})),
+                       "backward: expected a value that depends on a parameter; this pass does not sample gates, so that they get no gradient",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(other.backward(y, Tensor<float>({2})), "backward: expected a value of this tape",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(tape.backward(Var<float>()), "backward: expected a value of this tape, got none", std::invalid_argument);

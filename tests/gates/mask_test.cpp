@@ -76,6 +76,16 @@ TEST_CASE("mask and counts agree for every size") {
   }
 }
 
+TEST_CASE("counts of several layers, and their sparsity") {
+  auto first = gates_at(GateKind::gaussian, {-1, 0.25f, 0.75f, 1}), second = gates_at(GateKind::gaussian, {0.5f, 0.625f});
+  const std::vector<GateParameter<float>*> all{&first, &second};
+  CHECK(gates::counts(1, all).open == 3);
+  CHECK(gates::counts(1, all, Reading::above_zero).open == 5);
+  CHECK(gates::counts(1, all).fractional == 4);
+  CHECK(gates::sparsity(1, all) == 0.5);
+  CHECK(gates::sparsity(1, std::vector<GateParameter<float>*>{}) == 0);
+}
+
 TEST_CASE("mask refuses readings that are not open or closed") {
   const auto gate = gates_at(GateKind::gaussian, {1});
   CHECK_THROWS_WITH_AS(gates::mask(gate, Reading::relaxed), "mask: expected the reading binary or above_zero",

@@ -182,6 +182,9 @@ TEST_CASE("gate_penalty: what cannot be is refused") {
                        "gate_penalty: expected a finite lambda, got nan", std::invalid_argument);
   CHECK_THROWS_WITH_AS(gate_penalty(tape, all, Penalty::sparse, INFINITY),
                        "gate_penalty: expected a finite lambda, got inf", std::invalid_argument);
+  Tape<double> relaxed(context, {.gates = Reading::relaxed});
+  CHECK_THROWS_WITH_AS(gate_penalty(relaxed, all, Penalty::sparse, 1),
+                       "gate_penalty: expected a tape that samples gates: read otherwise, they get no gradient", std::invalid_argument);
   // One kind between two steps: the optimiser keeps one weight.
   const Var<double> both = gate_penalty(tape, all, Penalty::sparse, 1) + gate_penalty(tape, all, Penalty::entropy, 1);
   CHECK_THROWS_WITH_AS(tape.backward(both), "gate_penalty: fc1: expected one kind of penalty between two steps",

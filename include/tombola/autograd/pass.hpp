@@ -27,9 +27,9 @@ enum class Normalisation : std::uint8_t { batch, running, collect };
 
 /// How a pass reads gates and normalises, and which noise it draws. Nothing of this is kept inside layers.
 struct PassOptions {
-  std::optional<Reading> gates = std::nullopt;  ///< by default a Tape samples them, and Inference reads them as binary
+  std::optional<Reading> gates = std::nullopt;  ///< by default a Tape samples them, and Inference reads them as binary; only sampled gates get a gradient
   std::uint64_t seed = 0;  ///< of the noise
-  std::uint32_t step = 0;  ///< draws are a function of (seed, layer, step) alone
+  std::uint32_t step = 0;  ///< draws are a function of (seed, layer, step) alone: each step of a search has its own, or all draw the same gates
   std::optional<Normalisation> normalisation = std::nullopt;  ///< by default `batch` in a Tape, `running` in Inference
   bool checks_finite = false;  ///< layers throw `std::runtime_error` at their first output that is not finite
 };
@@ -330,7 +330,8 @@ class Tape : public Pass<T> {
   void backward(const Var<T>& y, View<const T> dy) {
     require(y && &y.pass() == this, "backward: expected a value of this tape");
     require(dy.shape() == y.shape(), "backward: expected dy ", y.shape(), ", got ", dy.shape());
-    require(y.needs_gradient(), "backward: expected a value that depends on a parameter");
+    require(y.needs_gradient(), "backward: expected a value that depends on a parameter",
+            this->reading() == Reading::sampled ? "" : "; this pass does not sample gates, so that they get no gradient");
     if (done_) throw std::logic_error("backward: this tape has run backwards already");
     for (const auto* check = this->last_check_; check != nullptr; check = check->previous) check->run(check->step, *this);
     done_ = true;

@@ -1,5 +1,5 @@
 /// \file
-/// The weight lambda of the gate penalty over a search: constant, ramped, or led by a controller to a target sparsity.
+/// The weight lambda of the penalty's mean over all gates in a search: constant, ramped, or led by a controller to a target sparsity.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,8 @@
 
 namespace tombola::inline TOMBOLA_ISA::gates {
 
-/// lambda at a share `progress` in [0, 1] of the search: linear from 0 over the first `ramp` of it, then constant.
+/// lambda at a share `progress` in [0, 1] of the search: linear from 0 over the first `ramp` of it, then constant. `gate_penalty`, a sum over
+/// N gates, takes lambda / N.
 inline double ramped_lambda(double lambda, double ramp, double progress) noexcept {
   return ramp <= 0 ? lambda : lambda * std::min(1.0, progress / ramp);
 }
@@ -18,6 +19,10 @@ inline double ramped_lambda(double lambda, double ramp, double progress) noexcep
 /// over the first `rise` of the search, in the logit of the sparsity, in which equal steps are equally hard. A proportional-integral
 /// controller acts on u = asinh(lambda): nearly log lambda where lambda is large, and through zero to negative values, which open
 /// gates, where a search by itself would close more than was asked for. The state is part of a checkpoint.
+///
+///     gates::SparsityController controller(0.95);  // once; then in each step, for N gates in `all`:
+///     const double lambda = controller.update(gates::sparsity(context.threads(), all), double(step) / steps, 1.0 / steps);
+///     tape.backward(error + gate_penalty(tape, all, Penalty::sparse, lambda / N));  // a sum, of which lambda weighs the mean
 class SparsityController {
  public:
   struct State {
@@ -31,7 +36,8 @@ class SparsityController {
     require(rise > 0 && rise < 1, "sparsity controller: expected a rise in (0, 1), got ", rise);
   }
 
-  /// The next lambda, from the sparsity at a share `progress` of the search; `interval` is the share since the last call.
+  /// The next lambda, of the penalty's mean over all gates, from the sparsity at a share `progress` of the search; `interval` is the share since
+  /// the last call.
   double update(double sparsity, double progress, double interval) noexcept {
     const double now = logit(std::clamp(sparsity, 1e-6, 1 - 1e-6));
     if (!state_.started) state_ = {0, now, true};

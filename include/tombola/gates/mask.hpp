@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <stdexcept>
+#include <vector>
 
 #include "tombola/core/bits.hpp"
 #include "tombola/gates/gradient.hpp"
@@ -57,6 +58,26 @@ kernels::GateCounts counts(const Threads& threads, const GateParameter<T>& gate,
   return with_formulas<T>(gate, [&](auto formulas) {
     return kernels::gate_counts(threads, formulas, reading, gate.theta.data(), gate.size());
   });
+}
+/// The same over all gates of a model, as `nn::gates` finds them. Throws as it does.
+template <class T>
+kernels::GateCounts counts(const Threads& threads, const std::vector<GateParameter<T>*>& all, Reading reading = Reading::binary) {
+  kernels::GateCounts total;
+  for (const GateParameter<T>* gate : all) {
+    const kernels::GateCounts its = counts(threads, *gate, reading);
+    total.open += its.open;
+    total.fractional += its.fractional;
+  }
+  return total;
+}
+
+/// The share of a model's gates that are closed under the reading `binary`; 0 where there are none. A parameter that is NaN counts as closed: `mask`
+/// refuses it.
+template <class T>
+double sparsity(const Threads& threads, const std::vector<GateParameter<T>*>& all) {
+  Index gates = 0;
+  for (const GateParameter<T>* gate : all) gates += gate->size();
+  return gates == 0 ? 0 : 1 - static_cast<double>(counts(threads, all).open) / static_cast<double>(gates);
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::gates

@@ -11,12 +11,14 @@ namespace tombola::inline TOMBOLA_ISA {
 
 /// y = lambda sum_gates cost penalty(theta), y [], over all gates of all layers given. dtheta += dy lambda cost dpenalty/dtheta, which
 /// the optimiser adds in its own pass. The paper's lambda (a sum); for the mean over N gates, give lambda / N.
-/// Throws `std::invalid_argument` if lambda is not finite (a negative one opens gates); the backward pass throws `std::logic_error` if another kind
+/// Throws `std::invalid_argument` if lambda is not finite (a negative one opens gates), and on a tape that does not sample gates, where nothing but
+/// the penalty would move them; the backward pass throws `std::logic_error` if another kind
 /// of penalty waits for the optimiser. Source: arXiv 2603.08914.
 template <class T>
 Var<T> gate_penalty(Pass<T>& pass, std::type_identity_t<std::span<GateParameter<T>* const>> layers, Penalty penalty,
                     std::type_identity_t<T> lambda) {
   require(std::isfinite(lambda), "gate_penalty: expected a finite lambda, got ", lambda);
+  require(!pass.records() || pass.reading() == Reading::sampled, "gate_penalty: expected a tape that samples gates: read otherwise, they get no gradient");
   Var<T> y = pass.result({}, true);
   double total = 0;
   for (GateParameter<T>* gate : layers) {
