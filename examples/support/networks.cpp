@@ -316,25 +316,11 @@ Index evaluation_batch(const Properties& properties) {
 }
 
 void load_frozen_weights(Network& network, const std::string& path) {
-  nn::NamedWeights weights = nn::load_weights(path);
-  nn::for_each_of<nn::FrozenTensor<float>>(network, [&](nn::FrozenTensor<float>& weight) {
-    const WeightLayout layout(weight.shape());
-    const auto found = weights.find(weight.name());
-    if (found == weights.end() || found->second.shape() != layout.torchvision()) {
-      throw std::runtime_error(concat(path, ": expected weights ", weight.name(), " ", layout.torchvision(), ", got ",
-                                      found == weights.end() ? "none" : to_string(found->second.shape())));
-    }
-    auto values = Tensor<float>::uninitialized(weight.shape());
-    layout.from_numbers(found->second.data(), values.data());
-    weight.load(values);
-    weights.erase(found);
-  });
-  nn::for_each_of<RunningMoments<float>>(network, [&](RunningMoments<float>& moments) {  // they are measured again under the new mask
-    weights.erase(moments.name + ".running_mean");
-    weights.erase(moments.name + ".running_var");
-  });
-  if (!weights.empty()) {
-    throw std::runtime_error(concat(path, ": expected the weights of this network alone, got also ", weights.begin()->first));
+  const nn::NamedWeights weights = nn::load_weights(path);
+  try {
+    nn::set_weights(network, weights);
+  } catch (const std::invalid_argument& error) {
+    throw std::runtime_error(concat(path, ": ", error.what()));
   }
 }
 
@@ -353,12 +339,7 @@ nn::NamedWeights effective_weights(Context& context, Network& network, Rescale r
     if (connection.name.empty()) skipped.insert(connection.from);
   }
   nn::NamedWeights named;
-  const auto add = [&named](const std::string& name, View<const float> values) {
-    const WeightLayout layout(values.shape());
-    Tensor<float> numbered(layout.torchvision());
-    layout.to_numbers(values.data(), numbered.data());
-    named.emplace(name, std::move(numbered));
-  };
+  const auto add = [&named](const std::string& name, View<const float> values) { named.emplace(name, nn::to_torchvision(values)); };
   std::map<Index, std::vector<float>> of_channels;
   for (const auto& connection : connections) {
     if (connection.name.empty() || weights.contains(connection.name)) continue;
@@ -391,10 +372,7 @@ nn::NamedWeights effective_weights(Context& context, Network& network, Rescale r
   nn::for_each_of<nn::FrozenTensor<float>>(network, [&](auto& weight) {  // what no connection names: positions, tokens, biases of positions
     if (!named.contains(weight.name())) add(weight.name(), weight.value());
   });
-  nn::for_each_of<RunningMoments<float>>(network, [&](RunningMoments<float>& moments) {
-    named.emplace(moments.name + ".running_mean", Tensor<float>::copy_of(moments.mean));
-    named.emplace(moments.name + ".running_var", Tensor<float>::copy_of(moments.variance));
-  });
+  nn::for_each_moment<float>(network, [&](const std::string& name, Tensor<float>& values) { named.emplace(name, values.clone()); });
   return named;
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "tombola/nn/state.hpp"
+#include "tombola/nn/named_weights.hpp"
 #include "tombola/ticket/model.hpp"
 #include "tombola/tombola.hpp"
 
@@ -81,8 +81,8 @@ std::string alphabet_of(const PropertyReader& properties);
 /// Images, or sequences, in a batch of an evaluation: part of what the last bit of a result stands on, so the same for all programs.
 Index evaluation_batch(const Properties& properties);
 
-/// Replaces the drawn weights of a network by those in a file. Throws `std::runtime_error` if one is missing or of another shape, or if the
-/// file holds something that the network does not have.
+/// Replaces the drawn weights of a network by those in a file, and its running moments, which a search measures anew under each mask. Throws
+/// `std::runtime_error` if a weight is missing or of another shape, or if the file holds something that the network does not have.
 void load_frozen_weights(Network& network, const std::string& path);
 
 /// The weights that compute the same as the network under the binary reading, in torchvision's shapes: masks and rescaling multiplied in,

@@ -36,6 +36,7 @@
 #include "tombola/nn/linear.hpp"
 #include "tombola/nn/mlp.hpp"
 #include "tombola/nn/multi_head_attention.hpp"
+#include "tombola/nn/named_weights.hpp"
 #include "tombola/nn/position_embedding.hpp"
 #include "tombola/nn/state.hpp"
 #include "tombola/nn/summary.hpp"

@@ -7,6 +7,7 @@
 
 #include "support/temporary_folder.hpp"
 #include "tombola/models/lenet.hpp"
+#include "tombola/nn/named_weights.hpp"
 
 using namespace examples;
 using namespace tombola;
@@ -143,7 +144,7 @@ TEST_CASE("checkpoint: a file of another kind or version, of another configurati
   refuses_configuration(R"({"network":"lenet","seed":1,"epochs":2,"shift":1})", R"("shift":1})", "no further entry");
   refuses_configuration("", "", R"({"network":"lenet")");
   Model wider = small_model(1, 4);
-  CHECK(refusal(path, wider) == concat("at byte ", after_count + 2 * 80 + 8, ": expected 8 elements, got 6"));
+  CHECK(refusal(path, wider) == concat("at byte ", after_count + 2 * 80 + 8, ": expected 8 elements of fc1.weight (theta), got 6"));
   Model deeper({.seed = 1}, {.inputs = 2, .hidden = {3, 2}, .outputs = 2});  // its second layer has as many weights
   CHECK(refusal(path, deeper) == concat("at byte ", newer.size(), ": expected 8 more bytes, got 0 (the file is truncated)"));
 

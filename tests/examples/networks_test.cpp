@@ -87,7 +87,14 @@ TEST_CASE("networks: effective weights in a dense network compute what the maske
       const Tensor<float> one = output(frozen, images), other = output(masked, images);
       for (Index i = 0; i < one.size(); ++i) CHECK(one[i] == doctest::Approx(other[i]).epsilon(1e-4));
       Network another = make_network(with(properties, "width", "0.5"), "here", {}, Weights::frozen);
-      CHECK_THROWS_WITH_AS(load_frozen_weights(another, file), doctest::Contains((file + ": expected weights ").c_str()), std::runtime_error);
+      try {
+        load_frozen_weights(another, file);
+        FAIL_CHECK("weights of other shapes were taken");
+      } catch (const std::runtime_error& error) {
+        const std::string message = error.what();
+        CHECK(message.starts_with(file + ": "));
+        CHECK(message.find(": expected weights [") != std::string::npos);
+      }
     }
   };
   // Channels that flattened pixels and convolutions read; heads, which stand for several columns each, and hidden neurons.
@@ -220,14 +227,13 @@ TEST_CASE("networks: a ticket with properties of another network is refused, wha
     CHECK_THROWS_WITH_AS(use(other, "file"), ("file: " + message).c_str(), std::runtime_error);
   };
   const std::string too_many = "init: expected a model whose next weight has at most ";
-  const std::string other_weights = "ticket: expected a model with the ticket's weights in order, got ";
   refused(ticket_network, "hidden", "100000,100000", too_many + "141 elements, got [100000, 16]");
-  refused(ticket_network, "hidden", "6", other_weights + "fc2.weight [3, 6]");
+  refused(ticket_network, "hidden", "6", "fc2.weight: expected weights [5, 6], got [3, 6]");
   refused(ticket_network, "classes", "4", too_many + "15 elements, got [4, 5]");
   refused(ticket_network, "image", "60000,60000,3", too_many + "141 elements, got [6, 10800000000]");
   refused(ticket_network, "network", "conv6", "conv_n: expected images whose size 3 halvings divide, got 4");
   refused(ticket_network, "rescale", "often", "rescale: expected one of none, layer, neuron, got often");
-  refused(ticket_network, "scale", "2", other_weights + "fc1.weight [6, 16]");
+  refused(ticket_network, "scale", "2", "fc1.weight: expected signed_constant 0.353553385 of seed 5, stream 0, got signed_constant 2 of seed 5, stream 0");
   refused(ticket_network, "structure", "units", "ticket: expected a mask for the gates units1, got none");
   for (const char* mean : {"nan", "inf", "0.5,0.5"}) {
     refused(input_statistics, "input.mean", mean, concat("expected a finite number for each channel as property input.mean, got ", mean));

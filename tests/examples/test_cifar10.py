@@ -100,7 +100,7 @@ with tempfile.TemporaryDirectory() as folder:
     # Gates on channels that a skip connection reads stand beside the weights: such a file is not plain weights.
     refused = run(*command(Path(folder, "refused"), data, *learns[:4], "--mode", "frozen-trained", "--weights",
                            Path(folder, "joint-units/weights.bin")), expect=1).stderr
-    assert "expected the weights of this network alone, got also" in refused, refused
+    assert "expected the weights of this model alone, got also" in refused, refused
 
     # The same bytes for any number of threads, and after kill -9 at random moments.
     options = ["--model", "fast_resnet", "--width", 0.125, "--epochs", 6, "--checkpoint-every", 1, "--cutout", 3, "--target-sparsity", 0.8, "--sigma-end", 0.2, "--reach", 0.5, "--sharpness-end", 8]

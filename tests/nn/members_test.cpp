@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <memory>
 #include <string>
 
 #include "tombola/gates/options.hpp"
@@ -22,22 +24,27 @@ struct Tree {
   std::vector<Pair> pairs;
   std::optional<Pair> present, absent;
   std::vector<std::optional<Leaf>> leaves;
+  std::array<Pair, 2> two;
+  std::unique_ptr<Pair> owned, none;
+  Leaf last[2];
   int not_a_member = 0;
-  auto members() { return std::tie(first, pairs, present, absent, leaves); }
+  auto members() { return std::tie(first, pairs, present, absent, leaves, two, owned, none, last); }
 };
 
 struct Mixed {
   GateParameter<float> gate;
-  GateParameter<double> wide;
   Parameter<float> weight;
   std::vector<GateParameter<float>> more;
-  auto members() { return std::tie(gate, wide, weight, more); }
+  auto members() { return std::tie(gate, weight, more); }
 };
 
 }  // namespace
 
-TEST_CASE("members: every leaf once, in order, through vectors and optionals") {
-  Tree tree{{1}, {}, Pair{{6}, {7}}, std::nullopt, {}};
+template <>
+inline constexpr bool tombola::nn::detail::is_leaf<Leaf> = true;
+
+TEST_CASE("members: every leaf once, in order, through vectors, arrays, optionals and unique pointers") {
+  Tree tree{{1}, {}, Pair{{6}, {7}}, std::nullopt, {}, {Pair{{10}, {11}}, Pair{{12}, {13}}}, std::make_unique<Pair>(Pair{{14}, {15}}), nullptr, {{16}, {17}}};
   tree.pairs.push_back({{2}, {3}});
   tree.pairs.push_back({{4}, {5}});
   tree.leaves.push_back(Leaf{8});
@@ -45,7 +52,7 @@ TEST_CASE("members: every leaf once, in order, through vectors and optionals") {
   tree.leaves.push_back(Leaf{9});
   std::vector<int> found;
   nn::for_each_leaf(tree, [&](Leaf& leaf) { found.push_back(leaf.number); });
-  CHECK(found == std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9});
+  CHECK(found == std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17});
   nn::for_each_leaf(tree, [](Leaf& leaf) { leaf.number *= 10; });  // by reference
   CHECK(tree.pairs[1].b.number == 50);
   Leaf alone{5};
@@ -53,9 +60,9 @@ TEST_CASE("members: every leaf once, in order, through vectors and optionals") {
   CHECK(found == std::vector<int>{5});
 }
 
-TEST_CASE("members: gates and parameters of one scalar type") {
+TEST_CASE("members: gates and parameters") {
   const auto gate = [](const std::string& name) { return gates::make_gates<float>({}, name, 1, 2, {3}); };
-  Mixed model{gate("a"), gates::make_gates<double>({}, "wide", 1, 2, {3}), Parameter<float>(Tensor<float>({2})), {}};
+  Mixed model{gate("a"), Parameter<float>(Tensor<float>({2})), {}};
   model.more.push_back(gate("b"));
   model.more.push_back(gate("c"));
   const auto found = nn::gates<float>(model);
@@ -63,10 +70,8 @@ TEST_CASE("members: gates and parameters of one scalar type") {
   CHECK(found[0] == &model.gate);
   CHECK(found[1]->name == "b");
   CHECK(found[2] == &model.more[1]);
-  CHECK(nn::gates<double>(model) == std::vector{&model.wide});
   CHECK(nn::parameters(model) == std::vector{&model.weight});
-  CHECK(nn::parameters<double>(model).empty());
-  int wide = 0;
-  nn::for_each_of<GateParameter<double>>(model, [&](GateParameter<double>&) { ++wide; });
-  CHECK(wide == 1);
+  std::vector<std::string> names;
+  nn::for_each_of<GateParameter<float>>(model, [&](GateParameter<float>& each) { names.push_back(each.name); });
+  CHECK(names == std::vector<std::string>{"a", "b", "c"});
 }

@@ -20,5 +20,4 @@ TEST_CASE("summary: one line for each tensor, and the totals") {
                                         "fc2.weight          trained   [3, 5]                    15\n"
                                         "units1              gates     [5]                        5\n"
                                         "frozen weights 0, trained weights 50, gates 5\n");
-  CHECK(nn::summary<float>(trained) == "frozen weights 0, trained weights 0, gates 0\n");  // of the other scalar type
 }

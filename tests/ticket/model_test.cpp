@@ -108,10 +108,33 @@ TEST_CASE("make_ticket: trained and loaded weights make no ticket") {
     models::LeNet<nn::Gated> net(init(), small);
     return ticket::make_ticket(net);
   }();
-  CHECK_THROWS_WITH_AS(ticket::apply_ticket(good, loaded), "ticket: expected a model with the ticket's weights in order, got fc2.weight [5, 9]",
+  CHECK_THROWS_WITH_AS(ticket::apply_ticket(good, loaded), "fc2.weight: expected signed_constant 0.471404523 of seed 3, stream 1, got loaded weights",
                        std::invalid_argument);
-  CHECK_THROWS_WITH_AS(ticket::apply_ticket(good, trained), "ticket: expected a model of 3 weights, got 0", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(ticket::apply_ticket(good, joint), "ticket: expected a model of 3 weights, got 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(ticket::apply_ticket(good, trained), "ticket: expected a model of 3 frozen weights, got 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(ticket::apply_ticket(good, joint), "ticket: expected a model of 3 frozen weights, got 0", std::invalid_argument);
+}
+
+TEST_CASE("make_ticket: two parts of one name are refused, as their masks or moments would be one") {
+  struct Twins {
+    nn::Linear<nn::Gated> first, second;
+    explicit Twins(nn::Init init) : first(init, "fc", 6, 9), second(init, "fc", 9, 3) {}
+    auto members() { return std::tie(first, second); }
+  };
+  struct TwinUnits {
+    nn::UnitGates<float> first, second;
+    explicit TwinUnits(nn::Init init) : first(init, "units", 4), second(init, "units", 5) {}
+    auto members() { return std::tie(first, second); }
+  };
+  struct TwinNorms {
+    nn::BatchNorm<float> first{"bn", 3}, second{"bn", 3};
+    auto members() { return std::tie(first, second); }
+  };
+  TwinUnits units(init());
+  CHECK_THROWS_WITH_AS(ticket::make_ticket(units), "ticket: expected different names, got units twice", std::invalid_argument);
+  TwinNorms norms;
+  CHECK_THROWS_WITH_AS(ticket::make_ticket(norms), "ticket: expected different names, got bn.running_mean twice", std::invalid_argument);
+  Twins twins(init());
+  CHECK_THROWS_WITH_AS(ticket::make_ticket(twins), "ticket: expected different names, got fc.weight twice", std::invalid_argument);
 }
 
 TEST_CASE("apply_ticket: through a file, into a model of the same seed; every reading then gives the binary outputs") {
@@ -148,17 +171,20 @@ TEST_CASE("apply_ticket: a model that does not match is refused, and stays as it
     CHECK(masks(model) == before);
   };
   refused(found, models::LeNet<nn::Gated>(init(GateKind::gaussian, 4), small),
-          "ticket: expected a model with the ticket's weights in order, got fc1.weight [9, 6]");
+          "fc1.weight: expected signed_constant 0.577350259 of seed 3, stream 0, got signed_constant 0.577350259 of seed 4, stream 0");
   refused(found, models::LeNet<nn::Gated>(init(), {.inputs = 6, .hidden = {9, 4}, .outputs = 3}),
-          "ticket: expected a model with the ticket's weights in order, got fc2.weight [4, 9]");
+          "fc2.weight: expected weights [5, 9], got [4, 9]");
   refused(found, models::LeNet<nn::Gated>(init(), {.inputs = 6, .hidden = {9, 5, 4}, .outputs = 3}),
-          "ticket: expected a model with the ticket's weights in order, got fc3.weight [4, 5]");
+          "fc3.weight: expected weights [3, 5], got [4, 5]");
   refused(found, models::LeNet<nn::Gated>(init(), {.inputs = 6, .hidden = {9}, .outputs = 5}),
-          "ticket: expected a model of 3 weights, got 2");
+          "ticket: expected a model of 3 frozen weights, got 2");
+  refused(found, models::LeNet<nn::Gated>(init(), {.inputs = 6, .hidden = {9, 5, 3}, .outputs = 2}),
+          "ticket: expected a model of 3 frozen weights, got more: fc4.weight");
+  refused(found, Normalised(init()), "ticket: expected the weights fc1.weight [9, 6] as number 1, got fc.weight [3, 6]");
   nn::Init uniform = init();
   uniform.weights = WeightInit::uniform;
   refused(found, models::LeNet<nn::Gated>(uniform, small),
-          "ticket: expected a model with the ticket's weights in order, got fc1.weight [9, 6]");
+          "fc1.weight: expected signed_constant 0.577350259 of seed 3, stream 0, got uniform 1 of seed 3, stream 0");
   // A mask on units that the model does not have, gates that the ticket has no mask for, a mask on a weight without gates.
   models::LeNet<nn::Frozen> units(init(), structured);
   const ticket::Ticket of_units = ticket::make_ticket(units);

@@ -365,7 +365,7 @@ TEST_CASE("ticket: versions") {
   Fields newer;
   newer.minor = 7;
   CHECK(ticket::decode(newer.bytes(), "t").version == ticket::Version{1, 7, 0});
-  CHECK(refuses_fields([](Fields& f) { f.magic[7] = 0x1B; }, "expected a Tombola ticket"));
+  CHECK(refuses_fields([](Fields& f) { f.magic[7] = 0x1B; }, "at byte 0: expected a Tombola ticket"));
   CHECK(refuses_fields([](Fields& f) { f.generator = 2; }, "expected generator 1, got 2"));
   CHECK(refuses_fields([](Fields& f) { f.coder = 0; }, "expected mask coder 1, got 0"));
 }

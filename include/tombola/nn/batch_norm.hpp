@@ -2,8 +2,10 @@
 /// BatchNorm: normalisation without learned parameters, which frozen networks use.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "tombola/nn/check_finite.hpp"
@@ -39,13 +41,37 @@ struct BatchNorm {
   }
 };
 
+/// Calls `f(name, values)` for the running mean and variance of every normalisation, under torchvision's names.
+template <class T, class Model, class F>
+void for_each_moment(Model& model, const F& f) {
+  for_each_of<RunningMoments<T>>(model, [&f](RunningMoments<T>& moments) {
+    f(moments.name + ".running_mean", moments.mean);
+    f(moments.name + ".running_var", moments.variance);
+  });
+}
+
+/// Throws `std::invalid_argument` unless the value may be a moment of this name.
+template <class T>
+void require_moment(const std::string& name, T value) {
+  require(std::isfinite(value) && (value >= 0 || !name.ends_with(".running_var")), name, ": expected finite moments, variances of at least 0, got ", value);
+}
+
 /// Calls `collect()`, which runs the model over images with `Normalisation::collect`: the running moments become the averages over these batches, by
-/// their rows, whatever they were before.
+/// their rows, whatever they were before. After a search they are those of sampled gates, and a binary network has others:
+///
+///     nn::restart_moments(net, [&] {
+///       for (const auto batch : train.epoch(0)) {
+///         Inference<float> pass(context, {.normalisation = Normalisation::collect});
+///         net(pass.input(batch.x));
+///       }
+///     });
+///     ticket::round_moments(net);  // to what a ticket keeps of them: what is evaluated now is its network, to the last bit
 template <class Model, class Collect>
 void restart_moments(Model& model, const Collect& collect) {
-  const auto restart = [](auto& moments) { moments.rows = 0; };
-  for_each_of<RunningMoments<float>>(model, restart);
-  for_each_of<RunningMoments<double>>(model, restart);
+  for_each_leaf(model, [](auto& leaf) {
+    using Leaf = std::remove_cvref_t<decltype(leaf)>;
+    if constexpr (std::is_same_v<Leaf, RunningMoments<float>> || std::is_same_v<Leaf, RunningMoments<double>>) leaf.rows = 0;
+  });
   collect();
 }
 

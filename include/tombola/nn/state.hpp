@@ -1,10 +1,9 @@
 /// \file
-/// Everything that learning changes in a model, to and from bytes: for checkpoints; and plain weights, for other programs.
+/// Everything that learning changes in a model, to and from bytes: for checkpoints.
 #pragma once
 
-#include <map>
 #include <string>
-#include <utility>
+#include <type_traits>
 
 #include "tombola/core/file.hpp"
 #include "tombola/nn/weight_sources.hpp"
@@ -20,50 +19,42 @@ void write_tensor(Writer& writer, const Tensor<T>& tensor) {
   for (const T value : tensor) writer.little(value);
 }
 
-/// Reads into a tensor of the size that the model has.
+/// The number of elements, which is the tensor's.
 template <class T>
-void read_tensor(Reader& reader, Tensor<T>& tensor) {
+void read_size(Reader& reader, const Tensor<T>& tensor, const std::string& name, const char* part) {
   const auto size = reader.little<std::uint64_t>();
-  reader.check(size == static_cast<std::uint64_t>(tensor.size()), concat(tensor.size(), " elements"), size);
-  for (T& value : tensor) value = reader.little<T>();
+  reader.check(size == static_cast<std::uint64_t>(tensor.size()), concat(tensor.size(), " elements of ", name, " (", part, ')'), size);
 }
 
-/// Calls `f(tensor)` for every tensor that a checkpoint holds of a leaf.
+/// Calls `f(tensor, name, part)` for every tensor that a checkpoint holds of a leaf.
 template <class T, class F>
 void for_each_state_tensor(GateParameter<T>& gate, const F& f) {
-  f(gate.theta);
-  f(gate.m);
-  f(gate.v);
+  f(gate.theta, gate.name, "theta");
+  f(gate.m, gate.name, "theta's first moment");
+  f(gate.v, gate.name, "theta's second moment");
   if (gate.sigma_mode == SigmaMode::fixed) return;
-  f(gate.learned_sigma.log_sigma);
-  f(gate.learned_sigma.m);
-  f(gate.learned_sigma.v);
+  f(gate.learned_sigma.log_sigma, gate.name, "log sigma");
+  f(gate.learned_sigma.m, gate.name, "log sigma's first moment");
+  f(gate.learned_sigma.v, gate.name, "log sigma's second moment");
 }
 template <class T, class F>
 void for_each_state_tensor(Parameter<T>& parameter, const F& f) {
   if (parameter.momentum.size() != parameter.value.size()) parameter.momentum = Tensor<T>(parameter.shape());
-  f(parameter.value);
-  f(parameter.momentum);
+  f(parameter.value, parameter.name, "values");
+  f(parameter.momentum, parameter.name, "momentum");
 }
 
 template <class T, class F>
 void for_each_state_tensor(RunningMoments<T>& moments, const F& f) {
-  f(moments.mean);
-  f(moments.variance);
+  f(moments.mean, moments.name, "mean");
+  f(moments.variance, moments.name, "variance");
 }
-
-template <class Leaf, class Found>
-inline constexpr bool is_of_another_number = false;
-template <template <class> class Leaf, class T, class U>
-inline constexpr bool is_of_another_number<Leaf<T>, Leaf<U>> = !std::is_same_v<T, U>;
 
 template <class T, class Model, class F>
 void for_each_state_tensor_of(Model& model, const F& f) {
   for_each_leaf(model, [&f](auto& leaf) {
     using Leaf = std::remove_cvref_t<decltype(leaf)>;
-    static_assert(!is_of_another_number<GateParameter<T>, Leaf> && !is_of_another_number<Parameter<T>, Leaf> &&
-                      !is_of_another_number<RunningMoments<T>, Leaf>,
-                  "this model has numbers of another type: name it, as in write_state<double>(writer, model)");
+    static_assert(same_numbers<GateParameter<T>, Leaf>, "this model has numbers of another type: name it, as in write_state<double> and read_state<double>");
     if constexpr (std::is_same_v<Leaf, GateParameter<T>> || std::is_same_v<Leaf, Parameter<T>> || std::is_same_v<Leaf, RunningMoments<T>>) {
       for_each_state_tensor(leaf, f);
     }
@@ -73,66 +64,32 @@ void for_each_state_tensor_of(Model& model, const F& f) {
 }  // namespace detail
 
 /// Appends what learning has changed: gates and trained weights with their moments, and running moments of normalisation. Pending
-/// gradients are not part of it. Does not compile for a model with numbers of another type than T, whose state would be left out.
+/// gradients are not part of it, nor is how far `Normalisation::collect` has come, nor what a schedule sets (sigma where it is not learned,
+/// sharpness, lambda). That, the number of the next step, `Adam::steps` and a controller's state are the caller's to keep. Does not compile for
+/// a model with numbers of another type than T, whose state would be left out.
 template <class T = float, class Model>
 void write_state(Writer& writer, Model& model) {
-  detail::for_each_state_tensor_of<T>(model, [&writer](Tensor<T>& tensor) { detail::write_tensor(writer, tensor); });
+  detail::for_each_state_tensor_of<T>(model, [&writer](Tensor<T>& tensor, const std::string&, const char*) { detail::write_tensor(writer, tensor); });
 }
 
-/// The inverse, into a model built in the same way; pending gradients are forgotten. Throws `std::runtime_error` if the sizes differ or bytes are missing.
+/// The inverse, into a model built in the same way, from the same seed (frozen weights are not part of a state, and not compared); pending gradients
+/// are forgotten. Throws `std::runtime_error` if the sizes differ or bytes are missing; then nothing has changed.
 template <class T = float, class Model>
 void read_state(Reader& reader, Model& model) {
-  detail::for_each_state_tensor_of<T>(model, [&reader](Tensor<T>& tensor) { detail::read_tensor(reader, tensor); });
+  Reader ahead = reader;  // all of it, before anything changes
+  detail::for_each_state_tensor_of<T>(model, [&ahead](const Tensor<T>& tensor, const std::string& name, const char* part) {
+    detail::read_size(ahead, tensor, name, part);
+    ahead.bytes(static_cast<std::uint64_t>(tensor.size()) * sizeof(T));
+  });
+  detail::for_each_state_tensor_of<T>(model, [&reader](Tensor<T>& tensor, const std::string& name, const char* part) {
+    detail::read_size(reader, tensor, name, part);
+    for (T& value : tensor) value = reader.little<T>();
+  });
   for (GateParameter<T>* gate : gates<T>(model)) {
     gate->clear_gradient();
     if (gate->sigma_mode != SigmaMode::fixed) gate->update_sigma();
   }
   for (Parameter<T>* parameter : parameters<T>(model)) parameter->clear_gradient();
-}
-
-inline constexpr std::string_view weights_magic = "TOMBWGT\1";
-
-/// Named weights: what modes other than `frozen-random` leave behind.
-using NamedWeights = std::map<std::string, Tensor<float>>;
-
-/// Writes named weights, atomically: "TOMBWGT" 1, the number of tensors; for each its name, rank, extents (32 bits) and float32 values
-/// row-major; the CRC-64/XZ of all that. Little-endian. Throws `std::runtime_error` if the file cannot be written.
-inline void save_weights(const NamedWeights& weights, const std::string& path) {
-  AtomicFile file(path);
-  Writer writer(file);
-  writer.text(weights_magic);
-  writer.little(static_cast<std::uint32_t>(weights.size()));
-  for (const auto& [name, tensor] : weights) {
-    writer.string(name);
-    writer.little(static_cast<std::uint8_t>(tensor.shape().rank()));
-    for (const Index extent : tensor.shape()) writer.little(static_cast<std::uint32_t>(extent));
-    for (const float value : tensor) writer.little(value);
-  }
-  writer.finish();
-}
-
-/// Reads what `save_weights` wrote. Throws `std::runtime_error` for any other file.
-inline NamedWeights load_weights(const std::string& path) {
-  const Bytes bytes = read_file(path);
-  Reader reader = unsealed(bytes, path, weights_magic, "a file of weights");
-  NamedWeights weights;
-  const auto count = reader.little<std::uint32_t>();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const std::string name = reader.string();
-    const auto rank = reader.little<std::uint8_t>();
-    reader.check(rank <= Shape::max_rank, "a shape of at most 6 extents", static_cast<int>(rank));
-    Index extents[Shape::max_rank];
-    std::uint64_t size = 1;
-    for (int axis = 0; axis < rank; ++axis) {
-      extents[axis] = reader.little<std::uint32_t>();
-      size = reader.product(size, static_cast<std::uint64_t>(extents[axis]), reader.remaining() / 4);
-    }
-    auto tensor = Tensor<float>::uninitialized(Shape(extents, rank));
-    for (float& value : tensor) value = reader.little<float>();
-    reader.check(weights.emplace(name, std::move(tensor)).second, "different names", concat(name, " twice"));
-  }
-  reader.expect_end();
-  return weights;
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::nn

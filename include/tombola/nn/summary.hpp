@@ -30,6 +30,7 @@ std::string summary(Model& model) {
   };
   for_each_leaf(model, [&](auto& leaf) {
     using Leaf = std::remove_cvref_t<decltype(leaf)>;
+    static_assert(detail::same_numbers<GateParameter<T>, Leaf>, "this model has numbers of another type: name it, as in summary<double>(model)");
     if constexpr (std::is_same_v<Leaf, FrozenTensor<T>>) {
       line(leaf.name(), "frozen", leaf.shape(), frozen);
     } else if constexpr (std::is_same_v<Leaf, GateParameter<T>>) {

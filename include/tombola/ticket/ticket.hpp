@@ -231,7 +231,7 @@ Number expect_number(Reader& reader, Number expected, const char* what) {
 /// Magic, version, length and checksum; leaves the reader behind the length.
 inline Version check_envelope(Reader& reader, std::span<const std::uint8_t> bytes) {
   const auto found = reader.bytes(magic.size());
-  reader.check(std::equal(magic.begin(), magic.end(), found.begin()), "a Tombola ticket", "another kind of file");
+  if (!std::equal(magic.begin(), magic.end(), found.begin())) refuse_file(reader.name(), 0, "a Tombola ticket", "another kind of file");
   Version version;
   version.major = expect_number(reader, format_version.major, "format version");
   version.minor = reader.little<std::uint16_t>();
