@@ -296,7 +296,16 @@ inline Batch<T, Arch> exp_nonpositive(const Batch<T, Arch>& a) noexcept {
   }
 }
 
-/// The square root, rounded correctly (xsimd 8.1 estimates it on NEON, as it does quotients).
+/// a / b, rounded correctly (the operator of xsimd 8.1 estimates it for floats on NEON).
+template <class T, class Arch>
+inline Batch<T, Arch> divide(const Batch<T, Arch>& a, const Batch<T, Arch>& b) noexcept {
+#if defined(__aarch64__)
+  if constexpr (std::is_base_of_v<xsimd::neon64, Arch> && std::is_same_v<T, float>) return vdivq_f32(a, b);
+#endif
+  return a / b;
+}
+
+/// The square root, rounded correctly (xsimd 8.1 estimates it on NEON).
 template <class T, class Arch>
 inline Batch<T, Arch> sqrt(const Batch<T, Arch>& a) noexcept {
 #if defined(__aarch64__)

@@ -1,5 +1,5 @@
 /// \file
-/// Sums, differences and products of tensors of one shape, and with numbers.
+/// Sums, differences, products and quotients of tensors of one shape, and with numbers.
 #pragma once
 
 #include "tombola/autograd/pass.hpp"
@@ -45,6 +45,20 @@ struct Affine {
   }
 };
 
+/// y = number / x.
+template <class T>
+struct Over {
+  T number;
+  template <class V>
+  V value(const V& x) const noexcept {
+    return simd::divide(V(number), x);
+  }
+  template <class V>
+  V slope(const V& x, const V& y) const noexcept {
+    return -simd::divide(y, x);
+  }
+};
+
 }  // namespace detail
 
 /// y = a + b, elementwise.  da += dy, db += dy. Throws `std::invalid_argument` unless the shapes are equal.
@@ -73,6 +87,15 @@ Var<T> operator*(const Var<T>& a, const Var<T>& b) {
       [](const auto& dy, const auto& u, const auto&) { return dy * u; });
 }
 
+/// y = a / b, elementwise.  da += dy / b, db -= dy a / b^2. Throws `std::invalid_argument` unless the shapes are equal.
+template <class T>
+Var<T> operator/(const Var<T>& a, const Var<T>& b) {
+  return detail::binary(
+      "divide", a, b, [](const auto& u, const auto& v) { return simd::divide(u, v); },
+      [](const auto& dy, const auto&, const auto& v) { return simd::divide(dy, v); },
+      [](const auto& dy, const auto& u, const auto& v) { return -simd::divide(dy, v) * simd::divide(u, v); });
+}
+
 /// y = factor x + shift, elementwise.  dx += factor dy.
 template <class T>
 Var<T> affine(const Var<T>& x, std::type_identity_t<T> factor, std::type_identity_t<T> shift) {
@@ -90,6 +113,11 @@ Var<T> operator*(std::type_identity_t<T> factor, const Var<T>& x) {
 template <class T>
 Var<T> operator/(const Var<T>& x, std::type_identity_t<T> divisor) {
   return affine(x, T(1) / divisor, T(0));
+}
+/// y = number / x, elementwise.  dx -= dy y / x.
+template <class T>
+Var<T> operator/(std::type_identity_t<T> number, const Var<T>& x) {
+  return unary(x, detail::Over<T>{number});
 }
 template <class T>
 Var<T> operator+(const Var<T>& x, std::type_identity_t<T> shift) {
