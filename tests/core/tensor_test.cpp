@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -127,4 +128,23 @@ TEST_CASE("view: slice along the outermost axis") {
   CHECK_THROWS_WITH_AS(view.slice(2, 1), "slice: expected a range within [3, 2, 2], got [2, 1)", std::invalid_argument);
   CHECK_THROWS_WITH_AS(view.slice(0, 4), "slice: expected a range within [3, 2, 2], got [0, 4)", std::invalid_argument);
   CHECK_THROWS_WITH_AS(scalar.view().slice(0, 1), "slice: expected a range within [], got [0, 1)", std::invalid_argument);
+}
+
+TEST_CASE("tensors and views as text") {
+  CHECK(concat(Tensor<int>({2, 3}, {1, 2, 3, -4, 5, 6})) == "[[1, 2, 3],\n [-4, 5, 6]]");
+  CHECK(concat(Tensor<float>({3}, {0.5f, -2, NAN})) == "[0.5, -2, nan]");
+  CHECK(concat(Tensor<std::uint8_t>({2}, {0, 255})) == "[0, 255]");  // numbers, not characters
+  CHECK(concat(Tensor<double>(Shape{}, {7})) == "7");
+  CHECK(concat(Tensor<float>()) == "[]");
+  CHECK(concat(Tensor<float>({2, 0})) == "[[],\n []]");
+  CHECK(concat(Tensor<int>({2, 2, 1}, {1, 2, 3, 4})) == "[[[1],\n  [2]],\n\n [[3],\n  [4]]]");
+
+  Tensor<int> long_one({1001}), whole({1000});
+  for (Index i = 0; i < long_one.size(); ++i) long_one[i] = static_cast<int>(i);
+  CHECK(concat(long_one.view()) == "[0, 1, 2, ..., 998, 999, 1000]");
+  CHECK(concat(whole).size() == 3000);
+  const Tensor<int> narrow({500, 3});
+  CHECK(concat(narrow) == "[[0, 0, 0],\n [0, 0, 0],\n [0, 0, 0],\n ...,\n [0, 0, 0],\n [0, 0, 0],\n [0, 0, 0]]");
+  const View<const int> rows = narrow.view().slice(498, 500);
+  CHECK(concat(rows) == "[[0, 0, 0],\n [0, 0, 0]]");
 }

@@ -71,6 +71,9 @@ class Tensor {
   operator View<T>() noexcept { return {data(), shape_}; }
   operator View<const T>() const noexcept { return {data(), shape_}; }  // of a temporary as well: an argument lives as long as the call
 
+  /// As a view is written.
+  friend std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << tensor.view(); }
+
  private:
   Tensor(const Shape& shape, Block block) noexcept : block_(std::move(block)), shape_(shape) {}
   static std::size_t bytes(const Shape& shape) { return static_cast<std::size_t>(shape.size()) * sizeof(T); }

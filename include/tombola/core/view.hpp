@@ -9,6 +9,37 @@
 
 namespace tombola::inline TOMBOLA_ISA {
 
+namespace detail {
+
+/// The elements at `data` under the axes from `axis` on. Where `shortens`, of an axis of more than six the first and the last three.
+template <class T>
+void write_elements(std::ostream& out, const T* data, const Shape& shape, int axis, bool shortens) {
+  if (axis == shape.rank()) {
+    out << +*data;  // a byte as a number
+    return;
+  }
+  Index stride = 1;
+  for (int inner = axis + 1; inner < shape.rank(); ++inner) stride *= shape[inner];
+  const auto separate = [&] {
+    out << ',';
+    for (int inner = axis + 1; inner < shape.rank(); ++inner) out << '\n';
+    out << std::string(axis + 1 < shape.rank() ? static_cast<std::size_t>(axis) + 1 : 1, ' ');
+  };
+  out << '[';
+  for (Index i = 0; i < shape[axis]; ++i) {
+    if (i > 0) separate();
+    if (shortens && i == 3 && shape[axis] > 6) {
+      out << "...";
+      separate();
+      i = shape[axis] - 3;
+    }
+    write_elements(out, data + i * stride, shape, axis + 1, shortens);
+  }
+  out << ']';
+}
+
+}  // namespace detail
+
 /// Borrows row-major elements; `View<const T>` only reads. Valid as long as the owner of the elements.
 template <class T>
 class View {
@@ -48,6 +79,13 @@ class View {
     const Index stride = shape_[0] == 0 ? 0 : size() / shape_[0];
     extents[0] = last - first;
     return {data_ + first * stride, Shape(extents, shape_.rank())};
+  }
+
+  /// As in "[[1, 2],\n [3, 4]]", with the stream's precision; a scalar without brackets. Of more than 1000 elements, each axis of more
+  /// than six shows its first and last three.
+  friend std::ostream& operator<<(std::ostream& out, const View& view) {
+    detail::write_elements<std::remove_const_t<T>>(out, view.data_, view.shape_, 0, view.size() > 1000);
+    return out;
   }
 
  private:
