@@ -2,6 +2,7 @@
 /// Searches over several seeds, and their mean and spread.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string>
@@ -40,7 +41,8 @@ inline Json summarise(const std::vector<Json>& summaries) {
   paths.push_back("/seconds/search");
   for (const std::string& path : paths) {
     const Json::json_pointer where(path);
-    if (summaries[0].contains(where)) json[where] = mean_and_deviation_of(summaries, path);
+    const auto has = [&](const Json& summary) { return summary.contains(where); };
+    if (std::ranges::all_of(summaries, has)) json[where] = mean_and_deviation_of(summaries, path);
   }
   return json;
 }

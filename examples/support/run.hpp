@@ -280,12 +280,15 @@ inline Json run_one(const Config& config, const Task& task, const std::string& f
             {"mode", config.mode},
             {"strong_ticket", strong},
             {"steps", search.steps()},
-            {"seconds", {{"search", search.seconds()}}},
             {"gates", summary.gates()},
             {"layers", summary.layers()}};
   summary.add_scores(json, task, build);
-  if (search.seconds() > 0) json[rate] = static_cast<double>(search.labels()) / search.seconds();
-  json.update(before);
+  if (search.labels() > 0) {
+    json["seconds"] = {{"search", search.seconds()}};
+    json[rate] = static_cast<double>(search.labels()) / search.seconds();
+  } else {
+    json.update(before);
+  }
   describe_result(result, strong, json);
   write_figures(folder, concat(config.network, " on ", task.title(), ", seed ", config.seed),
                 search.state().history, network);

@@ -60,6 +60,14 @@ with tempfile.TemporaryDirectory() as folder:
     search(undisturbed, *options, "--resume")
     assert results(undisturbed) == before and summary(undisturbed) == told
 
+    # It was killed between its last checkpoint and its summary: how long it took is not known, and not said.
+    written = Path(undisturbed, "summary.json").read_text()
+    Path(undisturbed, "summary.json").unlink()
+    search(undisturbed, *options, "--resume")
+    untimed = {key: value for key, value in told.items() if key not in ("seconds", "images_per_second")}
+    assert results(undisturbed) == before and summary(undisturbed) == untimed
+    Path(undisturbed, "summary.json").write_text(written)
+
     # Several seeds, of which the first has ended and the second was killed.
     several, second = Path(folder, "two"), Path(folder, "second")
     search(second, *options, "--seed", "2")
