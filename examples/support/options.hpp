@@ -61,7 +61,7 @@ inline void add_options(CLI::App& app, Config& c) {
   app.add_option("--weights", c.weights, "weights.bin of another run, for frozen-trained")->group("Network");
 
   app.add_option("--gates", c.gates, "how gates are drawn")->check(one_of(tombola::gate_kind_names))->group("Gates");
-  app.add_option("--structure", c.structure, "what a gate removes: a weight, a hidden neuron, or neurons and inputs")
+  app.add_option("--structure", c.structure, "what a gate removes: a weight; a unit (hidden neuron, channel or head); or units and inputs (lenet)")
       ->check(CLI::IsMember({"weights", "units", "units+inputs"}))
       ->group("Gates");
   app.add_flag("--cost-in-weights", c.cost_in_weights,
@@ -234,7 +234,7 @@ inline void add_image_options(CLI::App& app, Config& c) {
       ->default_str("");
   add_transformer_options(app, c);
   add_list(app, "--depths", c.depths, "blocks of a swin's stages, separated by commas; columns and heads double from one to the next", 1000)
-      ->default_str("2,6,2");
+      ->default_str("2,6,2; of swin_tiny 2,2,6,2");
   app.add_option("--window", c.window, "side of a swin's windows, in patches")->check(CLI::Range(Index{1}, Index{1024}))->group("Network");
   app.add_option("--pooling", c.pooling, "what a vit's classifier reads: the mean of all tokens, or a class token")
       ->check(one_of(pooling_names))
