@@ -2,10 +2,15 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
+#include <cmath>
+#include <limits>
+
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 #include "tombola/models/lenet.hpp"
 #include "tombola/nn/batch_norm.hpp"
+#include "tombola/ops/sum.hpp"
 
 using namespace tombola;
 using namespace test_support;
@@ -135,6 +140,45 @@ TEST_CASE("make_ticket: two parts of one name are refused, as their masks or mom
   CHECK_THROWS_WITH_AS(ticket::make_ticket(norms), "ticket: expected different names, got bn.running_mean twice", std::invalid_argument);
   Twins twins(init());
   CHECK_THROWS_WITH_AS(ticket::make_ticket(twins), "ticket: expected different names, got fc.weight twice", std::invalid_argument);
+}
+
+TEST_CASE("make_ticket: gates on a weight that no weight claims, or of another shape, are refused") {
+  models::LeNet<nn::Gated> stray(init(), small), twice(init(), small), other(init(), small);
+  stray.layers[1].weight.gate.name = "fc2.gates";
+  CHECK_THROWS_WITH_AS(ticket::make_ticket(stray), "ticket: expected a frozen weight for the gates fc2.gates, got none of that name", std::invalid_argument);
+  twice.layers[1].weight.gate.name = "fc1.weight";
+  CHECK_THROWS_WITH_AS(ticket::make_ticket(twice), "ticket: expected different names, got fc1.weight twice", std::invalid_argument);
+  other.layers[0].weight.gate.theta = Tensor<float>({2, 100});
+  CHECK_THROWS_WITH_AS(ticket::make_ticket(other), "fc1.weight: expected gates [9, 6], got [2, 100]", std::invalid_argument);
+}
+
+TEST_CASE("make_ticket: moments that no reader would take are refused") {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN(), largest = std::numeric_limits<float>::max();
+  const auto refused = [](bool mean, float value, const char* message) {
+    Normalised model(init());
+    (mean ? model.bn.moments.mean : model.bn.moments.variance)[1] = value;
+    CHECK_THROWS_WITH_AS(ticket::make_ticket(model), message, std::invalid_argument);
+  };
+  refused(true, nan, "bn.running_mean: expected finite moments, variances of at least 0, got nan");
+  refused(true, largest, "bn.running_mean: expected finite moments, variances of at least 0, got inf");  // in 16 bits
+  refused(true, -largest, "bn.running_mean: expected finite moments, variances of at least 0, got -inf");
+  refused(false, -1, "bn.running_var: expected finite moments, variances of at least 0, got -1");
+  // A NaN of whatever bits is not rounded to a number.
+  Normalised model(init());
+  model.bn.moments.mean[1] = std::bit_cast<float>(0x7FFFFFFFu);
+  ticket::round_moments(model);
+  CHECK(std::isnan(model.bn.moments.mean[1]));
+}
+
+TEST_CASE("apply_ticket: pending gradients are forgotten") {
+  Context context(1);
+  models::LeNet<nn::Gated> net(init(), small);
+  const ticket::Ticket found = ticket::make_ticket(net);
+  Tape<float> tape(context);
+  tape.backward(sum(net(tape.input(random_tensor<float>({4, 6}, 8)))));
+  for (const auto* gate : nn::gates(net)) REQUIRE(gate->pending);
+  ticket::apply_ticket(found, net);
+  for (const auto* gate : nn::gates(net)) CHECK_FALSE((gate->pending || gate->has_gradient));
 }
 
 TEST_CASE("apply_ticket: through a file, into a model of the same seed; every reading then gives the binary outputs") {

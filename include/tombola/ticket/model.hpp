@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <iomanip>
 #include <map>
 #include <optional>
@@ -21,8 +22,9 @@ namespace tombola::inline TOMBOLA_ISA::ticket {
 
 namespace detail {
 
-/// The 16 bits of the bfloat16 next to a finite number, the even one of two.
+/// The 16 bits of the bfloat16 next to a number, the even one of two; NaN stays NaN.
 inline std::uint16_t to_bfloat16(float value) noexcept {
+  if (std::isnan(value)) return 0x7FC0;
   const auto bits = std::bit_cast<std::uint32_t>(value);
   return static_cast<std::uint16_t>((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
 }
@@ -49,8 +51,9 @@ void round_moments(Model& model) {
 /// neurons become `units`, running moments of normalisation `statistics` (16 bits: see round_moments).
 /// What the masks do not say is the caller's to put among the properties: how layers are connected, activations, rescaling. After a search a
 /// network with normalisation takes its moments anew first: see `nn::restart_moments`.
-/// Throws `std::invalid_argument` if the model has a weight that its seed did not draw (trained or loaded weights make no ticket), or two
-/// weights, gates on neurons or normalisations of one name.
+/// Throws `std::invalid_argument` if the model has a weight that its seed did not draw (trained or loaded weights make no ticket), gates on a
+/// weight of another name or shape than a frozen weight has, moments that 16 bits cannot hold or that are none (not finite, a negative variance), or
+/// two weights, gates or normalisations of one name.
 template <class T = float, class Model>
 Ticket make_ticket(Model& model, std::map<std::string, std::string> properties = {}) {
   Ticket ticket;
@@ -58,8 +61,12 @@ Ticket make_ticket(Model& model, std::map<std::string, std::string> properties =
   const std::vector<GateParameter<T>*> all_gates = nn::gates<T>(model);
   std::set<std::string> names;
   const auto require_new = [&names](const std::string& name) { require(names.insert(name).second, "ticket: expected different names, got ", name, " twice"); };
+  std::map<std::string, const GateParameter<T>*> on_weights;
   for (const GateParameter<T>* gate : all_gates) {
-    if (gate->weight.size() != 0) continue;
+    if (gate->weight.size() != 0) {
+      require(on_weights.emplace(gate->name, gate).second, "ticket: expected different names, got ", gate->name, " twice");
+      continue;
+    }
     require_new(gate->name);
     ticket.units.push_back({gate->name, gates::mask(*gate)});
   }
@@ -71,27 +78,31 @@ Ticket make_ticket(Model& model, std::map<std::string, std::string> properties =
     require(weight.origin().has_value(), "ticket: expected weights as the seed drew them, got loaded weights ", weight.name());
     Bits open = Bits::all(weight.shape().size());
     const WeightLayout layout(weight.shape());
-    for (const GateParameter<T>* gate : all_gates) {
-      if (gate->weight.size() == 0 || gate->name != weight.name()) continue;
-      const Bits mask = gates::mask(*gate);
+    if (const auto gate = on_weights.find(weight.name()); gate != on_weights.end()) {
+      require(gate->second->shape() == weight.shape(), weight.name(), ": expected gates ", weight.shape(), ", got ", gate->second->shape());
+      const Bits mask = gates::mask(*gate->second);
       for (Index i = 0; i < mask.size(); ++i) open.set(layout.number(i), mask[i]);
-      break;
+      on_weights.erase(gate);
     }
     ticket.seed = weight.origin()->seed;
     ticket.layers.push_back({weight.name(), layout.torchvision(), *weight.origin(), std::move(open), weight.hash()});
   });
+  for (const auto& [name, gate] : on_weights) require(false, "ticket: expected a frozen weight for the gates ", name, ", got none of that name");
   nn::for_each_moment<T>(model, [&](const std::string& name, const Tensor<T>& values) {
     require_new(name);
     Statistics& kept = ticket.statistics.emplace_back();
     kept.name = name;
-    for (const T value : values) kept.values.push_back(detail::to_bfloat16(static_cast<float>(value)));
+    for (const T value : values) {
+      kept.values.push_back(detail::to_bfloat16(static_cast<float>(value)));
+      nn::require_moment(name, detail::from_bfloat16(kept.values.back()));
+    }
   });
   return ticket;
 }
 
 /// Sets the gates of a model, built from the ticket's seed, so that every reading gives the ticket's masks, and its running moments.
 /// Throws `std::invalid_argument` unless the model has the ticket's weights, under the same names, gates for its masks (a weight
-/// that is kept as a whole needs none) and normalisation for its statistics, in bfloat16; then nothing has changed.
+/// that is kept as a whole needs none) and normalisation for its statistics, in bfloat16; then nothing has changed. Pending gradients are forgotten.
 /// Not compared is what a ticket does not hold: rescaling, activations, how layers are connected.
 template <class T = float, class Model>
 void apply_ticket(const Ticket& ticket, Model& model) {
@@ -147,6 +158,7 @@ void apply_ticket(const Ticket& ticket, Model& model) {
     Bits open(gate.size());
     for (Index i = 0; i < open.size(); ++i) open.set(i, numbered[layout.number(i)]);
     gates::set_mask(gate, open);
+    gate.clear_gradient();
   });
 }
 
