@@ -214,3 +214,41 @@ TEST_CASE("attention: NaN and infinite logits") {
   run();
   for (const float each : o) CHECK(each == 2.0f);
 }
+
+TEST_CASE_TEMPLATE_DEFINE("attention: one key is all that a query sees, however large the logit", Kind, huge_logits) {
+  using T = typename Kind::T;
+  using Arch = typename Kind::Arch;
+  // Scales that are no powers of two: what is rounded away of these logits is far more than an exponent can be.
+  for (const auto& [size, factor] : {std::pair<Index, T>{3, T(229376)}, {3, T(163840)}, {2, T(327680)}, {2, T(393216)}, {2, T(-393216)}}) {
+    CAPTURE(size);
+    CAPTURE(factor);
+    const kernels::AttentionShape<T> shape{1, 1, 1, 1, size, T(1) / std::sqrt(static_cast<T>(size))};
+    std::vector<T> q(at(size)), k(at(size)), v(at(size), T(2)), o(at(size)), logsum(1), dout(at(size), T(1)), dq(at(size)), dk(at(size)), dv(at(size));
+    q[0] = factor, k[0] = T(65536);
+    std::vector<T> scratch(at(kernels::attention_scratch<Arch>(shape, 1)));
+    const auto heads = [size = size](auto* data) { return kernels::Heads<std::remove_pointer_t<decltype(data)>>{data, 1, size, size}; };
+    kernels::attention<Arch, T>(1, shape, {}, heads(std::as_const(q).data()), heads(std::as_const(k).data()), heads(std::as_const(v).data()), heads(o.data()),
+                                logsum.data(), scratch.data());
+    for (const T each : o) CHECK(each == T(2));
+    CHECK(std::isfinite(logsum[0]));
+    const kernels::AttentionGradient<T> gradient{heads(std::as_const(q).data()), heads(std::as_const(k).data()), heads(std::as_const(v).data()),
+                                                 heads(std::as_const(o).data()), heads(std::as_const(dout).data()), logsum.data(),
+                                                 heads(dq.data()), heads(dk.data()), heads(dv.data()), false, false, false, nullptr, false};
+    scratch.assign(at(kernels::attention_backward_scratch<Arch>(shape, {}, false, 1)), T(0));
+    kernels::attention_backward<Arch, T>(1, shape, {}, gradient, scratch.data());
+    for (Index i = 0; i < size; ++i) {
+      CHECK(dv[at(i)] == T(1));
+      CHECK((dq[at(i)] == T(0) && dk[at(i)] == T(0)));  // one probability, which is 1 whatever the logit
+    }
+  }
+}
+TEST_CASE_TEMPLATE_APPLY(huge_logits, test::OnEach);
+
+TEST_CASE("attention: a query that sees no key has the output 0, though a value is infinite") {
+  const kernels::AttentionShape<float> shape{1, 1, 2, 1, 4, 0.5f, true};  // the second query alone sees the key
+  const std::vector<float> q(8, 1.0f), k(4, 1.0f), v(4, INFINITY);
+  std::vector<float> o(8), logsums(2), scratch(at(kernels::attention_scratch(shape, 1)));
+  kernels::attention<simd::Native, float>(1, shape, {}, {q.data(), 2, 4, 4}, {k.data(), 1, 4, 4}, {v.data(), 1, 4, 4}, {o.data(), 2, 4, 4},
+                                          logsums.data(), scratch.data());
+  for (std::size_t i = 0; i < 4; ++i) CHECK((o[i] == 0.0f && o[4 + i] == INFINITY));
+}

@@ -127,17 +127,16 @@ class AttentionForward {
     V tops(none);
     for (Index j = 0; j < visible; j += lanes) {
       const Index count = std::min(lanes, visible - j);
-      V logit = simd::load<T, Arch>(x + j);
-      if (adds) logit = terms_.add(logit * V(shape_.scale), i, keys.first + j, count);
+      V logit = simd::load<T, Arch>(x + j) * V(shape_.scale);  // rounded and kept, so that the largest less the top is 0 and not its rounding
+      if (adds) logit = terms_.add(logit, i, keys.first + j, count);
       if (count < lanes) logit = first_or<T, Arch>(logit, count, none);
-      if (adds || count < lanes) simd::store(x + j, logit);
+      simd::store(x + j, logit);
       tops = simd::max(tops, logit);
     }
-    const T scale = adds ? T(1) : shape_.scale, old = first ? none : tops_[i];
-    const T top = std::max({simd::highest(tops) * scale, old, lowest});
+    const T old = first ? none : tops_[i], top = std::max({simd::highest(tops), old, lowest});
     V sum(T(0));
     for (Index j = 0; j < visible; j += lanes) {
-      const V p = simd::exp_nonpositive(simd::fma(simd::load<T, Arch>(x + j), V(scale), V(-top)));
+      const V p = simd::exp_nonpositive(simd::load<T, Arch>(x + j) - V(top));
       simd::store(x + j, p);
       sum = sum + p;
     }
@@ -162,7 +161,14 @@ class AttentionForward {
       T factor[static_cast<std::size_t>(lanes)];
       simd::store(factor, factors);
       simd::store_part(tops_ + i, logs, count);
-      for (Index j = 0; j < count; ++j) multiply(o_.at(i + j, 0), factor[j]);
+      for (Index j = 0; j < count; ++j) {
+        T* row = o_.at(i + j, 0);
+        if (sums_[i + j] == T(0)) {
+          std::fill_n(row, shape_.size, T(0));  // it sees no key, and 0 times a value may be NaN
+        } else {
+          multiply(row, factor[j]);
+        }
+      }
     }
   }
   void multiply(T* row, T factor) const noexcept {

@@ -111,8 +111,9 @@ class AttentionBackward {
     for (Index j = 0; j < keys.size(); j += lanes) {
       const Index seen = std::clamp<Index>(visible - j, 0, lanes);
       const V product = simd::load<T, Arch>(x + j);
-      V p = adds ? simd::exp_nonpositive(terms_.add(product * scale, i, keys.first + j, seen) - logsum)
-                 : simd::exp_nonpositive(simd::fma(product, scale, V(T(0)) - logsum));
+      V logit = product * scale;
+      if (adds) logit = terms_.add(logit, i, keys.first + j, seen);
+      V p = simd::exp_nonpositive(simd::min(V(T(0)), logit - logsum));  // above 0 by rounding alone, if multiplied and subtracted at once
       V dlogit = p * (simd::load<T, Arch>(dx + j) - mean);
       if (seen < lanes) {
         p = first_or<T, Arch>(p, seen, T(0));
