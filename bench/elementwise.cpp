@@ -1,5 +1,5 @@
 /// \file
-/// Elementwise loops, reductions and softmax, small and large. Names: elementwise/<kernel>/<elements>/<threads>.
+/// Elementwise loops, reductions, softmax and normalisation, small and large. Names: elementwise/<kernel>/<elements>/<threads>.
 /// "bytes": read and written a second; "share": of the memory's triad speed (above one where the data fits into a cache).
 #include <benchmark/benchmark.h>
 
@@ -8,6 +8,7 @@
 
 #include "peak.hpp"
 #include "tombola/core/memory.hpp"
+#include "tombola/kernels/batch_norm.hpp"
 #include "tombola/kernels/elementwise.hpp"
 #include "tombola/kernels/reduce.hpp"
 #include "tombola/kernels/softmax.hpp"
@@ -20,7 +21,7 @@ constexpr Index columns = 256;  // of the arrays that have rows
 
 struct Arrays {
   Index size;
-  Tensor<float> x, y, z, v;
+  Tensor<float> x, y, z, v, sums;
   Workspace scratch;
 
   explicit Arrays(Index elements)
@@ -28,7 +29,8 @@ struct Arrays {
         x(Tensor<float>::uninitialized({elements})),
         y(Tensor<float>::filled({elements}, 0.5f)),
         z(Tensor<float>::filled({elements}, 0.25f)),
-        v(Tensor<float>::filled({columns}, 1.5f)) {
+        v(Tensor<float>::filled({columns}, 1.5f)),
+        sums({2, columns}) {
     for (Index i = 0; i < size; ++i) x[i] = static_cast<float>(i % 97) / 97 - 0.5f;
   }
   Index rows() const { return size / columns; }
@@ -66,6 +68,16 @@ const Kernel kernels_to_run[] = {
      }},
     {"softmax", 2,
      [](const Threads& threads, Arrays& a) { kernels::softmax(threads, a.rows(), columns, a.x.data(), a.y.data()); }},
+    {"column_moments", 1,
+     [](const Threads& threads, Arrays& a) {
+       kernels::column_moments(threads, a.scratch, a.rows(), columns, a.x.data(), a.sums.data(), a.sums.data() + columns);
+     }},
+    {"batch_norm_backward", 5,  // x and dy twice: all rows are summed before the first is written
+     [](const Threads& threads, Arrays& a) {
+       const float* v = a.v.data();
+       const kernels::BatchNormBackward<float> of{.x = a.x.data(), .dy = a.z.data(), .mean = v, .inverse = v, .scale = v, .shift = v, .relu = true};
+       kernels::batch_norm_backward(threads, a.scratch, a.rows(), columns, of, a.y.data(), a.sums.data(), a.sums.data() + columns);
+     }},
 };
 
 void run(benchmark::State& state, const Kernel& kernel, Index elements, int count) {

@@ -177,7 +177,7 @@ def tape(medians):
 
 TABLES = {"step": ("Training steps", step), "gates": ("Gates", gates), "gemm": ("Products of matrices", gemm),
           "conv": ("Convolutions", conv), "attention": ("Attention", attention),
-          "elementwise": ("Elementwise, reductions, softmax", elementwise), "tape": ("The tape", tape)}
+          "elementwise": ("Elementwise, reductions, softmax, normalisation", elementwise), "tape": ("The tape", tape)}
 
 
 def limits(measured):

@@ -21,11 +21,18 @@ template <class T, class Arch, class Body>
 void sums_by_chunk(const Threads& threads, Index rows, Index channels, T* parts, const Body& body) noexcept {
   parallel_ranges(threads, rows, norm_rows(channels), [&](Range range, Index chunk) {
     T* part = parts + chunk * 2 * channels;
-    for_each_channel_register<T, Arch>(channels, [&, own = body](Index c, const auto& read, const auto& write) {
-      simd::Batch<T, Arch> first(T(0)), second(T(0));
-      for (Index r = range.first; r < range.last; ++r) own(r * channels + c, c, read, first, second);
-      write(part + c, first);
-      write(part + channels + c, second);
+    for_each_channel_block<T, Arch, 2>(channels, [=, own = body](Index c, auto registers, const auto& read, const auto& write) {
+      constexpr Index count = decltype(registers)::value, lanes = simd::width<T, Arch>;
+      simd::Batch<T, Arch> first[count], second[count];
+      for (Index j = 0; j < count; ++j) first[j] = second[j] = simd::Batch<T, Arch>(T(0));
+      for (Index r = range.first; r < range.last; ++r) {
+#pragma GCC unroll 2
+        for (Index j = 0; j < count; ++j) own(r * channels + c + j * lanes, c + j * lanes, read, first[j], second[j]);
+      }
+      for (Index j = 0; j < count; ++j) {
+        write(part + c + j * lanes, first[j]);
+        write(part + channels + c + j * lanes, second[j]);
+      }
     });
   });
 }
@@ -42,18 +49,30 @@ void column_moments(const Threads& threads, Workspace& scratch, Index rows, Inde
   parallel_ranges(threads, rows, height, [&](Range range, Index chunk) {
     T* part = parts + chunk * 2 * channels;
     const T scale = T(1) / static_cast<T>(range.size());
-    detail::for_each_channel_register<T, Arch>(channels, [=](Index c, const auto& read, const auto& write) {
+    detail::for_each_channel_block<T, Arch, 4>(channels, [=](Index c, auto registers, const auto& read, const auto& write) {
       using V = simd::Batch<T, Arch>;
-      const V first = read(x + range.first * channels + c);
-      V sum(T(0)), squares(T(0));  // of distances from the first row: numbers far from zero keep their digits
-      for (Index r = range.first; r < range.last; ++r) sum = sum + (read(x + r * channels + c) - first);
-      const V middle = first + sum * V(scale);
-      for (Index r = range.first; r < range.last; ++r) {
-        const V away = read(x + r * channels + c) - middle;
-        squares = simd::fma(away, away, squares);
+      constexpr Index count = decltype(registers)::value, lanes = simd::width<T, Arch>;
+      V middle[count], sum[count], squares[count];
+      for (Index j = 0; j < count; ++j) {
+        middle[j] = read(x + range.first * channels + c + j * lanes);
+        sum[j] = squares[j] = V(T(0));
       }
-      write(part + c, middle);
-      write(part + channels + c, squares);
+      for (Index r = range.first; r < range.last; ++r) {  // distances from the first row: numbers far from zero keep their digits
+#pragma GCC unroll 4
+        for (Index j = 0; j < count; ++j) sum[j] = sum[j] + (read(x + r * channels + c + j * lanes) - middle[j]);
+      }
+      for (Index j = 0; j < count; ++j) middle[j] = middle[j] + sum[j] * V(scale);
+      for (Index r = range.first; r < range.last; ++r) {
+#pragma GCC unroll 4
+        for (Index j = 0; j < count; ++j) {
+          const V away = read(x + r * channels + c + j * lanes) - middle[j];
+          squares[j] = simd::fma(away, away, squares[j]);
+        }
+      }
+      for (Index j = 0; j < count; ++j) {
+        write(part + c + j * lanes, middle[j]);
+        write(part + channels + c + j * lanes, squares[j]);
+      }
     });
   });
   for (Index c = 0; c < channels; ++c) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "tombola/core/parallel.hpp"
 #include "tombola/kernels/simd.hpp"
@@ -50,6 +51,22 @@ void for_each_channel_register(Index channels, const Body& body) noexcept {
         c, [count](const T* p) { return simd::load_up_to<T, Arch>(p, count); },
         [count](T* p, const simd::Batch<T, Arch>& v) { simd::store_up_to(p, v, count); });
   }
+}
+
+/// The same for `side_by_side` registers at once as long as there are so many, then one by one: body(c, registers, read, write), of which `registers`
+/// is a constant. Sums along the rows then do not wait for one another, and cache lines are read as wholes.
+template <class T, class Arch, Index side_by_side, class Body>
+void for_each_channel_block(Index channels, const Body& body) noexcept {
+  constexpr Index lanes = simd::width<T, Arch>;
+  Index c = 0;
+  for (; c + side_by_side * lanes <= channels; c += side_by_side * lanes) {
+    body(
+        c, std::integral_constant<Index, side_by_side>(), [](const T* p) { return simd::load<T, Arch>(p); },
+        [](T* p, const simd::Batch<T, Arch>& v) { simd::store(p, v); });
+  }
+  for_each_channel_register<T, Arch>(channels - c, [&](Index rest, const auto& read, const auto& write) {
+    body(c + rest, std::integral_constant<Index, 1>(), read, write);
+  });
 }
 
 }  // namespace detail
