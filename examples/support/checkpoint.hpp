@@ -37,15 +37,17 @@ inline std::string differing_entry(const std::string& one, const std::string& ot
   return one.substr(begin, one.find(",\"", at) - begin);
 }
 
-inline constexpr std::string_view checkpoint_magic = "TOMBCKP\1";
+inline constexpr std::string_view checkpoint_magic = "TOMBCKP\2";
 
-/// Writes a checkpoint, atomically: "TOMBCKP" 1, the configuration as text, the state, the model's state, the CRC-64/XZ of all that.
+/// Writes a checkpoint, atomically: "TOMBCKP" 2, the configuration as text, its length in 32 bits before it, the state, the model's state, the
+/// CRC-64/XZ of all that.
 template <class Model>
 void save_checkpoint(const std::string& path, const std::string& config, const SearchState& state, Model& model) {
   tombola::AtomicFile file(path);
   tombola::Writer writer(file);  // part by part: a large network's state would double what its search needs
   writer.text(checkpoint_magic);
-  writer.string(config);
+  writer.little(static_cast<std::uint32_t>(config.size()));
+  writer.text(config);
   for (const std::uint64_t value : {state.step, state.optimiser_steps, state.correct, state.seen}) writer.little(value);
   for (const double value : {state.loss_sum, state.lambda, state.controller.integral, state.controller.start_logit})
     writer.little(value);
@@ -68,7 +70,8 @@ template <class Model>
 SearchState load_checkpoint(const std::string& path, const std::string& config, Model& model) {
   const tombola::Bytes bytes = tombola::read_file(path, ~std::uint64_t{0});  // as large as the network that is searched
   tombola::Reader reader = tombola::unsealed(bytes, path, checkpoint_magic, "a checkpoint");
-  const std::string written = reader.string();
+  const auto text = reader.bytes(reader.little<std::uint32_t>());
+  const std::string written(text.begin(), text.end());
   reader.check(written == config, "a checkpoint of the configuration " + differing_entry(config, written),
                differing_entry(written, config));
 

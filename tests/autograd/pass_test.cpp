@@ -187,6 +187,18 @@ TEST_CASE("tape: the gradient of a value that the loss does not depend on is zer
   CHECK(same_bits(tape.gradient(b), Tensor<float>({2})));
   CHECK(same_bits(tape.gradient(a), Tensor<float>({2}, {1, 1})));
   CHECK(same_bits(tape.gradient(y), Tensor<float>(Shape{})));  // given back: only a `variable` keeps its gradient
+  const Tape<float> other(context);
+  CHECK_THROWS_WITH_AS(other.gradient(a), "gradient: expected a value of this tape, got one of another", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(tape.gradient(Var<float>()), "gradient: expected a value of this tape, got an empty Var", std::invalid_argument);
+}
+
+TEST_CASE("ops refuse an empty Var") {
+  Context context(1);
+  Tape<float> tape(context);
+  const Var<float> x = tape.variable(Tensor<float>({2}, {1, 2})), empty;
+  CHECK_THROWS_WITH_AS(x + empty, "add: expected values of one pass, got an empty Var", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(empty * x, "multiply: expected values of one pass, got an empty Var", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(-empty, "expected a value, got an empty Var", std::invalid_argument);
 }
 
 TEST_CASE("tape: the loss may itself be a variable") {

@@ -136,7 +136,7 @@ TEST_CASE("tensors and views as text") {
   CHECK(concat(Tensor<std::uint8_t>({2}, {0, 255})) == "[0, 255]");  // numbers, not characters
   CHECK(concat(Tensor<double>(Shape{}, {7})) == "7");
   CHECK(concat(Tensor<float>()) == "[]");
-  CHECK(concat(Tensor<float>({2, 0})) == "[[],\n []]");
+  CHECK(concat(Tensor<float>({Index{1} << 40, 0, Index{1} << 40})) == "[]");
   CHECK(concat(Tensor<int>({2, 2, 1}, {1, 2, 3, 4})) == "[[[1],\n  [2]],\n\n [[3],\n  [4]]]");
 
   Tensor<int> long_one({1001}), whole({1000});

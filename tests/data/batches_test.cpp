@@ -210,6 +210,18 @@ TEST_CASE("batches: an empty data set has none") {
   CHECK_THROWS_WITH_AS(batches.get(0, 0), "batches: expected a number in [0, 0), got 0", std::invalid_argument);
 }
 
+TEST_CASE("batches: images without pixels, of which nothing can be moved or cut out") {
+  for (const Shape& shape : {Shape{3, 0, 4, 1}, Shape{3, 4, 0, 1}}) {
+    const Images images{"empty", Tensor<std::uint8_t>(shape), Tensor<std::uint8_t>({3}, {0, 1, 0}), 2};
+    Batches<float> batches(images, {.size = 2, .shuffle = false, .shift = 1, .reflect = true, .flip = data::Flip::random, .cutout = 1});
+    for (int again = 0; again < 2; ++again) {
+      const auto batch = batches.get(0, 0);
+      CHECK(batch.x.shape() == Shape{2, shape[1], shape[2], 1});
+      CHECK((batch.labels[0] == 0 && batch.labels[1] == 1));
+    }
+  }
+}
+
 TEST_CASE("batches: refuses what is out of range") {
   const Images images = made_up(10);
   Batches<float> batches(images, {.size = 4});

@@ -132,6 +132,15 @@ TEST_CASE("text batches: what they refuse") {
   CHECK_THROWS_WITH_AS(make({.length = 11}), "text batches: expected a text of at least 22 tokens for sequences of 11, got 20", std::invalid_argument);
   CHECK_THROWS_WITH_AS(make({.length = 20, .shuffle = false}), "text batches: expected a text of at least 21 tokens for sequences of 20, got 20",
                        std::invalid_argument);
+  constexpr Index most = std::numeric_limits<Index>::max();
+  for (const Index length : {Index{1} << 62, most}) {
+    const std::string sequences = concat(" tokens for sequences of ", length, ", got 20");
+    CHECK_THROWS_WITH_AS(make({.length = length}), ("text batches: expected a text of at least 9223372036854775806" + sequences).c_str(),
+                         std::invalid_argument);
+    CHECK_THROWS_WITH_AS(make({.length = length, .shuffle = false}), ("text batches: expected a text of at least 4611686018427387904" + sequences).c_str(),
+                         std::invalid_argument);
+  }
+  CHECK(make({.size = most, .length = 5}).count() == 1);
   CHECK(make({.length = 10}).sequences() == 1);
   CHECK(make({.length = 19, .shuffle = false}).sequences() == 1);
   CHECK_THROWS_WITH_AS(make({.length = 5}, 10), "text batches: expected tokens in [0, 10), got 10 at place 10", std::invalid_argument);

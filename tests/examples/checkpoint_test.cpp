@@ -18,7 +18,7 @@ namespace {
 using Model = models::LeNet<nn::Gated>;
 
 const std::string config = R"({"network":"lenet","seed":1,"epochs":2})";
-const std::size_t after_config = checkpoint_magic.size() + 2 + config.size();  // its length stands before it
+const std::size_t after_config = checkpoint_magic.size() + 4 + config.size();  // its length stands before it
 const std::size_t count_of_rows = after_config + 8 * 8 + 1, after_count = count_of_rows + 8;
 
 Model small_model(std::uint64_t seed, Index hidden = 3) {
@@ -93,6 +93,14 @@ TEST_CASE("checkpoint: the state of a search and of its model come back, bit for
   CHECK(read_file(folder / "again.bin") == bytes);
 }
 
+TEST_CASE("checkpoint: a configuration of any length") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "checkpoint.bin", wide = R"({"hidden":[)" + std::string(70'000, '1') + "]}";
+  Model model = small_model(1);
+  save_checkpoint(path, wide, some_state(), model);
+  CHECK(load_checkpoint(path, wide, model).step == some_state().step);
+}
+
 TEST_CASE("checkpoint: every truncation is refused, and changes nothing") {
   const TemporaryFolder folder;
   const Bytes bytes = saved(folder);
@@ -148,7 +156,7 @@ TEST_CASE("checkpoint: a file of another kind or version, of another configurati
   Model deeper({.seed = 1}, {.inputs = 2, .hidden = {3, 2}, .outputs = 2});  // its second layer has as many weights
   CHECK(refusal(path, deeper) == concat("at byte ", newer.size(), ": expected 8 more bytes, got 0 (the file is truncated)"));
 
-  newer[7] = 2;
+  newer[7] = 3;
   CHECK(refusal(folder.write("newer.bin", sealed(newer)), model) == another_kind);
   nn::save_weights({}, folder / "weights.bin");
   CHECK(refusal(folder / "weights.bin", model) == another_kind);

@@ -129,13 +129,16 @@ TEST_CASE_TEMPLATE_DEFINE("learned sigmas", T, learned) {
 TEST_CASE_TEMPLATE_INVOKE(learned, float, double);
 
 TEST_CASE("options out of range are refused") {
-  CHECK_THROWS_WITH_AS(make<float>({.sigma = 0}), "fc1: expected a gate sigma in (0, 100], got 0",
+  CHECK_THROWS_WITH_AS(make<float>({.sigma = 0}), "fc1: expected a gate sigma in [1e-6, 100], got 0",
                        std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.sigma = -0.5}), "fc1: expected a gate sigma in (0, 100], got -0.5",
+  CHECK_THROWS_WITH_AS(make<float>({.sigma = 1e-8}), "fc1: expected a gate sigma in [1e-6, 100], got 1e-08",
+                       std::invalid_argument);  // where penalties could not tell it from 1e-6
+  CHECK_NOTHROW(make<float>({.sigma = 1e-6}));
+  CHECK_THROWS_WITH_AS(make<float>({.sigma = -0.5}), "fc1: expected a gate sigma in [1e-6, 100], got -0.5",
                        std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.sigma = 101}), "fc1: expected a gate sigma in (0, 100], got 101",
+  CHECK_THROWS_WITH_AS(make<float>({.sigma = 101}), "fc1: expected a gate sigma in [1e-6, 100], got 101",
                        std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make<float>({.sigma = not_a_number}), "fc1: expected a gate sigma in (0, 100], got nan",
+  CHECK_THROWS_WITH_AS(make<float>({.sigma = not_a_number}), "fc1: expected a gate sigma in [1e-6, 100], got nan",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(make<float>({.bounds = Bounds{1, 1}}), "fc1: expected gate bounds with low < high, got [1, 1]",
                        std::invalid_argument);

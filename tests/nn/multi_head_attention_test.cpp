@@ -37,6 +37,13 @@ TEST_CASE("multi-head attention: gradients of gates, the rescaling factor on the
   }
 }
 
+TEST_CASE("multi-head attention: a width that cannot be addressed") {
+  nn::Init init;
+  using Layer = nn::MultiHeadAttention<nn::Gated>;
+  CHECK_THROWS_WITH_AS(Layer(init, "attention", Index{1} << 62, {.heads = 2}),
+                       "shape: expected an addressable number of elements, got at least 3 times 4611686018427387904", std::invalid_argument);
+}
+
 TEST_CASE("multi-head attention: where the pass asks for it, the part whose output is not finite is named") {
   constexpr float nan = std::numeric_limits<float>::quiet_NaN();
   using Layer = nn::MultiHeadAttention<nn::Frozen>;

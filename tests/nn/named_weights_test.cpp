@@ -151,6 +151,14 @@ TEST_CASE("weights file: what was written is read, bit for bit") {
   CHECK(folder.entries() == 1);  // no temporary file is left
   nn::save_weights({}, folder / "empty.bin");
   CHECK(nn::load_weights(folder / "empty.bin").empty());
+
+  nn::NamedWeights hollow, vast;
+  hollow.emplace("w", Tensor<float>({100, 0, 7}));
+  nn::save_weights(hollow, folder / "hollow.bin");
+  CHECK(nn::load_weights(folder / "hollow.bin").at("w").shape() == Shape{100, 0, 7});
+  vast.emplace("w", Tensor<float>({Index{1} << 32, 0}));
+  CHECK_THROWS_WITH_AS(nn::save_weights(vast, folder / "hollow.bin"), "w: expected extents below 2^32, got [4294967296, 0]", std::invalid_argument);
+  CHECK(nn::load_weights(folder / "hollow.bin").size() == 1);  // what was there stays
 }
 
 TEST_CASE("weights file: the bytes") {
@@ -196,7 +204,8 @@ TEST_CASE("weights file: hostile, with a valid checksum") {
           "0: expected a file of weights, got another kind of file");
   refused(one_tensor(magic, 7, {1, 1, 1, 1, 1, 1, 1}, 1), "16: expected a shape of at most 6 extents, got 7");
   refused(one_tensor(magic, 1, {3}, 2), "20: expected at most 2, got 1 times 3");
-  refused(one_tensor(magic, 2, {0xFFFFFFFF, 0xFFFFFFFF}, 1), "20: expected at most 2, got 1 times 4294967295");
+  refused(one_tensor(magic, 2, {0xFFFFFFFF, 0xFFFFFFFF}, 1), "24: expected at most 1, got 1 times 4294967295");
+  refused(one_tensor(magic, 3, {0xFFFFFFFF, 0xFFFFFFFF, 0}, 0), "28: expected at most 576460752303423487, got 4294967295 times 4294967295");
   refused(one_tensor(magic, 2, {2, 1}, 3), "32: expected the end, got 4 more bytes");
   // No elements, whatever the other extents: nothing to allocate.
   CHECK(nn::load_weights(folder.write("w.bin", one_tensor(magic, 3, {0, 0xFFFFFFFF, 0xFFFFFFFF}, 0))).at("w").size() ==

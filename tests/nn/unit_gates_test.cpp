@@ -87,4 +87,6 @@ TEST_CASE("unit gates: names stand in error messages") {
   CHECK(nn::gates(units) == std::vector{&units.gate});
   CHECK_THROWS_WITH_AS(units(pass.input(wrong)), "units1: expected x [..., 9], got [4, 6]", std::invalid_argument);
   CHECK_THROWS_WITH_AS(units(pass.input(scalar)), "units1: expected x [..., 9], got []", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(nn::UnitGates<float>(init, "units2", 9, -1), "units2: expected a finite cost of at least 0, got -1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(nn::UnitGates<float>(init, "units2", 9, 1e39), "units2: expected a finite cost of at least 0, got 1e+39", std::invalid_argument);
 }

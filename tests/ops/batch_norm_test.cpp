@@ -192,6 +192,17 @@ TEST_CASE("batch_norm: what does not fit") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(batch_norm(zeros({2, 3}), running, {}, zeros({3}), zeros({2})),
                        "layer1.bn: expected weight and bias [3], got [3] and [2]", std::invalid_argument);
+  const auto refuses = [&](const BatchNormOptions& options, const std::string& got) {
+    CHECK_THROWS_WITH_AS(batch_norm(zeros({2, 3}), running, options),
+                         ("layer1.bn: expected a finite epsilon of at least 0 and a momentum in [0, 1], got " + got).c_str(), std::invalid_argument);
+  };
+  refuses({.epsilon = -1e-5}, "-1e-05 and 0.1");
+  refuses({.epsilon = INFINITY}, "inf and 0.1");
+  refuses({.epsilon = NAN}, "nan and 0.1");
+  refuses({.momentum = 2}, "1e-05 and 2");
+  refuses({.momentum = -0.5}, "1e-05 and -0.5");
+  refuses({.momentum = NAN}, "1e-05 and nan");
+  for (Index c = 0; c < 3; ++c) CHECK((running.mean[c] == 0 && running.variance[c] == 1));
 }
 
 TEST_CASE("batch_norm: the same bits whether its output is kept for backward or computed again") {

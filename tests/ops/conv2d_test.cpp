@@ -102,6 +102,20 @@ TEST_CASE("conv2d: images of padding alone") {
   }
 }
 
+TEST_CASE("conv2d: the largest strides, dilations and padding") {
+  constexpr Index most = Index{1} << 24;
+  Context context(1);
+  Inference<double> pass(context);
+  const Tensor<double> x = random_tensor<double>({1, 1, 1, 32}, 1), w = random_tensor<double>({32, 3, 3, 32}, 2);
+  const Var<double> y = conv2d(pass.input(x), pass.input(w), {.stride = {most, most}, .padding = {most, most}, .dilation = {most, most}});
+  REQUIRE(y.shape() == Shape{1, 1, 1, 32});
+  for (Index o = 0; o < 32; ++o) {  // the tap in the middle alone sees the image
+    double sum = 0;
+    for (Index c = 0; c < 32; ++c) sum += x[c] * w[(o * 9 + 4) * 32 + c];
+    CHECK(std::abs(y.value()[o] - sum) < 1e-13);  // 32 roundings of numbers below 32
+  }
+}
+
 TEST_CASE("conv2d: inputs apart, gradients that add up, threads") {
   std::vector<Case> all(std::begin(cases), std::end(cases));
   all.push_back(large);
@@ -128,6 +142,8 @@ TEST_CASE("conv2d: what does not fit") {
           "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / 1], got [2, 5, 5, 4] and [4, 3, 3, 3]");
   refuses({2, 5, 5, 4}, {3, 3, 3, 2}, {.groups = 2},
           "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / 2], got [2, 5, 5, 4] and [3, 3, 3, 2]");
+  refuses({2, 5, 5, 4}, {4, 3, 3, 4}, {.groups = Index{1} << 62},
+          "conv2d: expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / 4611686018427387904], got [2, 5, 5, 4] and [4, 3, 3, 4]");
   refuses({1, 8, 1, 1}, {1, 9, 1, 1}, {.dilation = {Index{1} << 61, 1}},
           "conv2d: expected strides, padding and dilations of at most 16777216, got 2305843009213693952 1");
   refuses({1, 8, 1, 1}, {1, 3, 1, 1}, {.padding = {0, Index{1} << 62}},

@@ -233,4 +233,8 @@ TEST_CASE("count_correct: the largest element stands at the label; NaN is wrong"
   CHECK_THROWS_WITH_AS(count_correct(View<const float>(two), View<const std::int32_t>(labels)),
                        "count_correct: expected x [batch, classes] and labels [batch], got [2, 3] and [5]",
                        std::invalid_argument);
+  const Tensor<float> classless({5, 0}), none({0, 0});
+  CHECK_THROWS_WITH_AS(count_correct(View<const float>(classless), View<const std::int32_t>(labels)),
+                       "count_correct: expected x [batch, classes] and labels [batch], got [5, 0] and [5]", std::invalid_argument);
+  CHECK(count_correct(View<const float>(none), View<const std::int32_t>(labels.view().slice(0, 0))) == 0);
 }

@@ -189,4 +189,14 @@ TEST_CASE("gate_penalty: what cannot be is refused") {
   const Var<double> both = gate_penalty(tape, all, Penalty::sparse, 1) + gate_penalty(tape, all, Penalty::entropy, 1);
   CHECK_THROWS_WITH_AS(tape.backward(both), "gate_penalty: fc1: expected one kind of penalty between two steps",
                        std::logic_error);
+
+  // Of an earlier pass: then the refused one changes nothing, of any layer.
+  GateParameter<double> first = gates::make_gates<double>({}, "fc1", 1, 3, {7}), second = gates::make_gates<double>({}, "fc2", 1, 4, {5});
+  std::vector<GateParameter<double>*> one{&first}, two{&first, &second};
+  Tape<double> earlier(context), later(context);
+  earlier.backward(gate_penalty(earlier, one, Penalty::sparse, 2));
+  CHECK_THROWS_WITH_AS(later.backward(gate_penalty(later, two, Penalty::variance, 1)), "gate_penalty: fc1: expected one kind of penalty between two steps",
+                       std::logic_error);
+  CHECK((first.penalty == Penalty::sparse && first.penalty_weight == 2));
+  CHECK(second.penalty_weight == 0);
 }

@@ -75,7 +75,7 @@ TEST_CASE("gated_weight: the gradient by hand") {
   // z = clamp(theta + sigma n): with sigma tiny the draw is theta, so the middle gate alone is open.
   Context context(1);
   const Tensor<double> weight({3}, {2, -4, 8}), dy({3}, {10, 100, 1000});
-  GateParameter<double> gate = gates::make_gates<double>({.sigma = 1e-9}, "g", 1, 3, {3}, weight);
+  GateParameter<double> gate = gates::make_gates<double>({.sigma = 1e-6}, "g", 1, 3, {3}, weight);
   gate.theta = Tensor<double>({3}, {-0.5, 0.5, 1.5});
   Tape<double> tape(context);
   tape.backward(gated_weight(tape, gate).weight, dy);
@@ -87,7 +87,7 @@ TEST_CASE("gated_weight: the gradient flows as far as the gates reach") {
   const Tensor<double> ones = Tensor<double>::filled({5}, 1);
   for (const auto& [reach, expected] : {std::pair{0.0, Tensor<double>({5}, {0, 0, 1, 0, 0})}, {0.25, Tensor<double>({5}, {0, 1, 1, 1, 0})},
                                         {1.0, Tensor<double>({5}, {1, 1, 1, 1, 1})}}) {
-    GateParameter<double> gate = gates::make_gates<double>({.sigma = 1e-9, .reach = reach}, "g", 1, 3, {5}, ones);
+    GateParameter<double> gate = gates::make_gates<double>({.sigma = 1e-6, .reach = reach}, "g", 1, 3, {5}, ones);
     gate.theta = Tensor<double>({5}, {-0.5, -0.1, 0.5, 1.1, 1.5});
     Tape<double> tape(context);
     tape.backward(gated_weight(tape, gate).weight, ones);
@@ -101,7 +101,7 @@ TEST_CASE("gated_weight: where the factor is capped it passes no gradient on") {
   for (Index n = 1; n <= 300; ++n) {
     for (const Rescale rescale : {Rescale::layer, Rescale::neuron}) {
       const Tensor<double> weight = Tensor<double>::filled({2, n}, 1), dy = Tensor<double>::filled({1, 2}, 1);
-      GateParameter<double> gate = gates::make_gates<double>({.sigma = 1e-9}, "g", 1, 3, {2, n}, weight);
+      GateParameter<double> gate = gates::make_gates<double>({.sigma = 1e-6}, "g", 1, 3, {2, n}, weight);
       std::fill_n(gate.theta.data(), gate.size(), -0.5);
       gate.theta[0] = 0.3;
       const Tensor<double> x = Tensor<double>::filled({1, n}, 1);
@@ -133,6 +133,26 @@ TEST_CASE("gated_weight: where the factor is capped, against differences") {
     REQUIRE(sum <= 0.9);
     for (const Rescale rescale : rescales) {
       CHECK(theta_difference(context, {&gate}, layer_loss(gate, x, rescale), {options}) < 1e-8);
+    }
+  }
+}
+
+TEST_CASE("gated_weight: a loss of the factor alone, against differences") {
+  Context context(1);
+  for (const GateKind kind : {GateKind::gaussian, GateKind::hard_concrete}) {
+    for (const bool weighted : {true, false}) {
+      const Tensor<double> weight = random_tensor<double>({3, 17}, 24, 0.5, 1.5), dy = random_tensor<double>({3}, 26, 0.5, 1.5);
+      GateParameter<double> gate = some_gates(kind, {3, 17}, weighted ? View<const double>(weight) : View<const double>());
+      const PassOptions options = clear_of_kinks<double>({&gate}, 5);
+      for (const Rescale rescale : {Rescale::layer, Rescale::neuron}) {
+        const GateLoss loss = [&](Pass<double>& pass) {
+          const Var<double> s = gated_weight(pass, gate, rescale).scale;
+          return rescale == Rescale::layer ? sum(s * s) : sum(s * pass.input(dy));
+        };
+        CHECK(theta_difference(context, {&gate}, loss, {options}) < 1e-8);
+        const auto both = [&](Pass<double>& pass) { return loss(pass) + layer_loss(gate, weight, rescale)(pass); };
+        CHECK(theta_difference(context, {&gate}, both, {options, options}) < 1e-8);
+      }
     }
   }
 }

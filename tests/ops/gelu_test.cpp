@@ -1,5 +1,7 @@
 #include "tombola/ops/gelu.hpp"
 
+#include <array>
+
 #include "support/op.hpp"
 #include "support/unary_op.hpp"
 
@@ -17,6 +19,12 @@ double tanh_slope(double x) {
   const double t = std::tanh(inner(x));
   return (1 + t) / 2 + x / 2 * (1 - t * t) * root * (1 + 3 * 0.044715 * x * x);
 }
+/// At the ends of the line.
+template <class T, class Op>
+std::array<T, 2> run_slope(const Op& op) {
+  const auto got = test_support::run_unary(op, Tensor<T>({2}, {INFINITY, -INFINITY}), Tensor<T>::filled({2}, T(1)), 1);
+  return {got.dx[0], got.dx[1]};
+}
 }  // namespace
 
 TEST_CASE("gelu: an elementwise op") {
@@ -31,6 +39,8 @@ TEST_CASE("gelu: values by hand") {
   const auto got = test_support::run_unary(op, Tensor<double>({2}, {1, -1}), Tensor<double>({2}, {1, 1}), 1);
   CHECK(std::abs(got.y[0] - 0.841344746068543) < 1e-14);
   CHECK(std::abs(got.y[1] + 0.158655253931457) < 1e-14);
+  for (const auto& slope : {run_slope<float>(op), run_slope<float>(tanh_op)}) CHECK((slope[0] == 1 && slope[1] == 0));
+  for (const auto& slope : {run_slope<double>(op), run_slope<double>(tanh_op)}) CHECK((slope[0] == 1 && slope[1] == 0));
 }
 
 TEST_CASE("gelu_tanh: an elementwise op") {

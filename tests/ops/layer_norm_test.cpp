@@ -110,6 +110,8 @@ TEST_CASE("layer_norm: what does not fit") {
   const auto x = tape.input(Tensor<float>({2, 3})), three = tape.input(Tensor<float>({3})), four = tape.input(Tensor<float>({4}));
   CHECK_THROWS_WITH_AS(layer_norm(tape.input(Tensor<float>({2, 0}))), "layer_norm: expected x [..., columns] with a column, got [2, 0]",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS(layer_norm(x, {}, {}, -1), "layer_norm: expected a finite epsilon of at least 0, got -1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(layer_norm(x, {}, {}, NAN), "layer_norm: expected a finite epsilon of at least 0, got nan", std::invalid_argument);
   CHECK_THROWS_WITH_AS(layer_norm(x, three), "layer_norm: expected both weight and bias, or neither", std::invalid_argument);
   CHECK_THROWS_WITH_AS(layer_norm(x, three, four), "layer_norm: expected weight and bias [3], got [3] and [4]", std::invalid_argument);
   CHECK_THROWS_WITH_AS(layer_norm(x, other.input(Tensor<float>({3})), three), "layer_norm: expected values of one pass, got values of two",

@@ -122,4 +122,7 @@ TEST_CASE("windows: what does not fit") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(relative_position_bias(flat, 2),
                        "relative_position_bias: expected a table [(2 window - 1)^2, heads] for windows of 2, got [4, 4]", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(relative_position_bias(flat, Index{1} << 62),
+                       "relative_position_bias: expected a table [(2 window - 1)^2, heads] for windows of 4611686018427387904, got [4, 4]",
+                       std::invalid_argument);
 }

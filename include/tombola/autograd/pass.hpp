@@ -94,9 +94,10 @@ class Var {
   Node<T>* node_ = nullptr;
 };
 
-/// Throws `std::invalid_argument` "name: expected values of one pass" if a and b are of two: an op's inputs are not.
+/// Throws `std::invalid_argument` "name: expected values of one pass" if a and b are of two, or one is empty: an op's inputs are not.
 template <class T>
 void require_one_pass(const char* name, const Var<T>& a, const Var<T>& b) {
+  require(bool(a) && bool(b), name, ": expected values of one pass, got an empty Var");
   require(&a.pass() == &b.pass(), name, ": expected values of one pass, got values of two");
 }
 
@@ -358,8 +359,10 @@ class Tape : public Pass<T> {
     }
   }
 
-  /// d loss / d x of a `variable` after `backward`; zeros if the loss does not depend on it, or for any other value.
+  /// d loss / d x of a `variable` after `backward`; zeros if the loss does not depend on it, or for any other value of this tape.
+  /// Throws `std::invalid_argument` for a value of another pass, or none.
   Tensor<T> gradient(const Var<T>& x) const {
+    require(bool(x) && &x.pass() == this, "gradient: expected a value of this tape, got ", bool(x) ? "one of another" : "an empty Var");
     return x.node()->has_gradient ? Tensor<T>::copy_of(x.node()->gradient) : Tensor<T>(x.shape());
   }
 

@@ -81,9 +81,10 @@ class View {
     return {data_ + first * stride, Shape(extents, shape_.rank())};
   }
 
-  /// As in "[[1, 2],\n [3, 4]]", with the stream's precision; a scalar without brackets. Of more than 1000 elements, each axis of more
+  /// As in "[[1, 2],\n [3, 4]]", with the stream's precision; a scalar without brackets, no elements as "[]". Of more than 1000 elements, each axis of more
   /// than six shows its first and last three.
   friend std::ostream& operator<<(std::ostream& out, const View& view) {
+    if (view.size() == 0) return out << "[]";
     detail::write_elements<std::remove_const_t<T>>(out, view.data_, view.shape_, 0, view.size() > 1000);
     return out;
   }

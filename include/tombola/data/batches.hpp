@@ -88,7 +88,7 @@ class Batches {
   /// Throws `std::invalid_argument` unless 0 <= epoch < 2^32 and 0 <= number < count.
   Batch<T> get(Index epoch, Index number) {
     const Index n = size(number);
-    if (x_.size() == 0) {
+    if (labels_.size() == 0) {  // the one that comes second: memory may end in between
       const Shape most = shape(0);
       x_ = Tensor<T>::uninitialized(most);
       labels_ = Tensor<std::int32_t>::uninitialized({most[0]});
@@ -114,7 +114,7 @@ class Batches {
       for (Index i = range.first; i < range.last; ++i) {
         const Index from = options_.shuffle ? Index{order_[static_cast<std::size_t>(first + i)]} : first + i;
         labels[i] = images_->labels[from];
-        if (options_.shift == 0 && options_.flip == Flip::none && options_.cutout == 0) {
+        if (features == 0 || (options_.shift == 0 && options_.flip == Flip::none && options_.cutout == 0)) {
           normalise(images_->pixels.data() + from * features, x.data() + i * features, features);
         } else {
           normalise_changed(change(epoch, from), from, x.data() + i * features);

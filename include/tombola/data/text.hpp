@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -73,7 +74,8 @@ class TextBatches {
         options_(options) {
     require(options.size >= 1 && options.length >= 1 && vocabulary >= 1, "text batches: expected size, length and vocabulary of at least 1, got ",
             options.size, ", ", options.length, " and ", vocabulary);
-    const Index least = options.shuffle ? 2 * options.length : options.length + 1;
+    const Index length = std::min(options.length, std::numeric_limits<Index>::max() / 2);
+    const Index least = options.shuffle ? 2 * length : length + 1;
     require(tokens.size() >= least, "text batches: expected a text of at least ", least, " tokens for sequences of ", options.length, ", got ",
             tokens.size());
     for (Index i = 0; i < tokens.size(); ++i) {
@@ -87,7 +89,7 @@ class TextBatches {
 
   /// Sequences in an epoch, and batches.
   Index sequences() const noexcept { return sequences_; }
-  Index count() const noexcept { return (sequences_ + options_.size - 1) / options_.size; }
+  Index count() const noexcept { return sequences_ / options_.size + (sequences_ % options_.size != 0); }
 
   /// One batch, valid until the next call. Throws `std::invalid_argument` unless 0 <= epoch < 2^32 and 0 <= number < count.
   Batch<T> get(Index epoch, Index number) {

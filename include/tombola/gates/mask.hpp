@@ -42,6 +42,7 @@ void set_mask(GateParameter<T>& gate, const Bits& open) {
 }
 
 /// The same number of open gates, in other places: a random order that the stream determines.
+/// Throws `std::invalid_argument` for 2^32 gates and more.
 inline Bits shuffled(const Bits& open, const Stream& stream) {
   Bits other(open.size());
   const auto order = permutation(stream, open.size());

@@ -52,14 +52,14 @@ struct GateOptions {
 
 /// The gates of one layer at their start: theta_i = start + start_deviation n_i within the bounds, a function of (seed, id, i).
 /// `weight` is the frozen weight that the gates multiply, borrowed as long as the gates, or empty.
-/// Throws `std::invalid_argument` for a sigma not in (0, 100] (learned: not in [.1, 1], or not Gaussian), bounds that are no range,
+/// Throws `std::invalid_argument` for a sigma not in [1e-6, 100] (learned: not in [.1, 1], or not Gaussian), bounds that are no range,
 /// a start that is not finite or outside of them, a reach not in [0, 100], a sharpness not in [1, 1e6], or a weight of another shape.
 template <class T>
 GateParameter<T> make_gates(const GateOptions& options, std::string name, std::uint64_t seed, std::uint32_t id,
                             const Shape& shape, View<const T> weight = {}) {
   const bool gaussian = options.kind == GateKind::gaussian;
   const Bounds bounds = options.bounds_or_default();
-  require(options.sigma > 0 && options.sigma <= 100, name, ": expected a gate sigma in (0, 100], got ", options.sigma);
+  require(options.sigma >= 1e-6 && options.sigma <= 100, name, ": expected a gate sigma in [1e-6, 100], got ", options.sigma);
   require(bounds.low < bounds.high, name, ": expected gate bounds with low < high, got [", bounds.low, ", ",
           bounds.high, "]");
   const double start = options.start_or_default();

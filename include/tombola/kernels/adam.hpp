@@ -19,7 +19,8 @@ struct AdamStep {
 };
 
 /// m = beta1 m + (1 - beta1) g,  v = beta2 v + (1 - beta2) g^2,  theta = clamp(theta - rate m / (deviation sqrt(v) + epsilon)).
-/// Moments below 1e-30 are set to zero: they would decay into denormal numbers, which cost a hundred times as much.
+/// Moments below 1e-30 are set to zero: they would decay into denormal numbers, which cost a hundred times as much. So v stays 0 where gradients
+/// are below sqrt(1e-30 / (1 - beta2)), which an epsilon of 1e-13 and more hides.
 /// Source: Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
 template <class T, class V>
 void adam_update(const AdamStep<T>& step, const V& g, V& theta, V& m, V& v) noexcept {

@@ -9,7 +9,7 @@ namespace tombola::inline TOMBOLA_ISA::kernels {
 
 namespace winograd {
 
-/// How many tiles are worked on at once: a thread's own, if what they need at all points stays in its second-level cache and they are
+/// How many tiles are worked on at once: a thread's own, if what they need at all points (nearly) stays in its second-level cache and they are
 /// enough to use a point's taps well; else those of all threads together, and what they need stays in the last cache.
 struct TileBlocks {
   Index tiles, size;
@@ -161,7 +161,8 @@ class TapsGradient {
 /// Whether a convolution has 3 x 3 taps without stride, dilation and groups, and so much to do that Winograd's algorithm is the faster one:
 /// most of each tile lies in the image, registers are full, and tiles enough pay for bringing the taps to the points.
 constexpr bool is_winograd(const ConvShape& s) noexcept {
-  const bool can = s.kernel_y == winograd::taps && s.kernel_x == winograd::taps && s.stride_y * s.stride_x * s.dilation_y * s.dilation_x * s.groups == 1;
+  const bool plain = s.stride_y == 1 && s.stride_x == 1 && s.dilation_y == 1 && s.dilation_x == 1 && s.groups == 1;
+  const bool can = plain && s.kernel_y == winograd::taps && s.kernel_x == winograd::taps;
   const Index pixels = s.out_height() * s.out_width(), tiles = divide_up(s.out_height(), winograd::outputs) * divide_up(s.out_width(), winograd::outputs);
   return can && s.in >= 32 && s.out >= 32 && s.batch * tiles >= 64 && 5 * pixels >= 3 * tiles * winograd::outputs * winograd::outputs;
 }

@@ -18,7 +18,7 @@ namespace tombola::inline TOMBOLA_ISA::kernels {
 template <class T>
 struct GateGradient {
   GateInput<T> in;
-  const T* dproduct = nullptr;          ///< d loss / d (z weight); null: zero
+  const T* dproduct = nullptr;          ///< d loss / d (z weight); null: zero, and so is dz_all
   const std::uint64_t* open = nullptr;  ///< from gate_sample; null together with dproduct
   const T* slope = nullptr;             ///< from gate_sample where Gate::unit_slope is false
   T dz_all = T(0);                      ///< the part of d loss / dz that all gates of the layer share

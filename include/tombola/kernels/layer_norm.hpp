@@ -74,7 +74,7 @@ void normalise_rows(const Threads& threads, Index rows, Index columns, const T* 
 
 /// The backward step: with n = (x - mean) inverse and g = dy weight,
 ///   dx = inverse (g - (sum_c g + n sum_c g n) / columns),  dweight = sum_r dy n,  dbias = sum_r dy.
-/// dx [rows, columns] is written, or added to if `add`, unless it is null; dweight and dbias [columns] are written unless null.
+/// dx [rows, columns] is written, or added to if `add`, unless it is null; dweight and dbias [columns] are written unless both are null.
 /// Throws `std::bad_alloc`.
 /// Source: Ba, Kiros, Hinton, "Layer normalization", 2016.
 template <class T>

@@ -35,7 +35,7 @@ double reduce(const Threads& threads, Workspace& scratch, Index size, const F& f
   return total;
 }
 
-/// sums[c] = sum_r f(x[r, c], ...) + beta sums[c] for arrays [rows, columns]: one sum per column. Rows are added in order within
+/// sums[c] = sum_r f(x[r, c], ...) + beta sums[c], beta 0 (not read) or 1, for arrays [rows, columns]: one sum per column. Rows are added in order within
 /// chunks of them, and the chunks' sums in order.
 template <class T, class Arch = simd::Native, class F, class... X>
 void reduce_rows(const Threads& threads, Workspace& scratch, Index rows, Index columns, const F& f, T beta, T* sums, const X*... x) {

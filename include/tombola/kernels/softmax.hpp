@@ -64,7 +64,7 @@ void softmax(const Threads& threads, Index rows, Index columns, const T* x, T* p
   });
 }
 
-/// dx[r, c] = p[r, c] (dp[r, c] - sum_j p[r, j] dp[r, j]) + beta dx[r, c].
+/// dx[r, c] = p[r, c] (dp[r, c] - sum_j p[r, j] dp[r, j]) + beta dx[r, c], with beta 0 (dx is not read) or 1.
 template <class T>
 void softmax_backward(const Threads& threads, Index rows, Index columns, const T* p, const T* dp, T beta, T* dx) noexcept {
   parallel_ranges(threads, rows, detail::softmax_grain(columns), [&](Range range) {
@@ -96,7 +96,7 @@ void cross_entropy(const Threads& threads, Index rows, Index columns, const T* x
   });
 }
 
-/// dx[r, c] = scale (p[r, c] - q[r, c]) + beta dx[r, c], with q as above.
+/// dx[r, c] = scale (p[r, c] - q[r, c]) + beta dx[r, c], with q as above, and beta 0 (dx is not read) or 1.
 template <class T, class Label>
 void cross_entropy_backward(const Threads& threads, Index rows, Index columns, const T* p, const Label* labels, T smoothing,
                             T scale, T beta, T* dx) noexcept {

@@ -20,12 +20,14 @@ inline constexpr T standard_normal_peak = T(0.5) * std::numbers::inv_sqrtpi_v<T>
 /// computers", 1955, with a polynomial p of degree 8 about .625 whose largest relative error up to t = 13.3, 2e-8, is the least.
 template <class V>
 struct StandardNormal {
+  V near;  ///< x, but for what lies so far out that its density is 0: their product is finite
   V density, distribution;
 
   explicit StandardNormal(const V& x) noexcept {
     using T = typename V::value_type;
     constexpr T bound = sizeof(T) == 4 ? T(14) : T(40);  // beyond it both are what they are there; and xsimd's erf of infinity is NaN
-    const V near = simd::clamp(x, -bound, bound), square = near * near, power = simd::exp_nonpositive(square * V(T(-0.5)));
+    near = simd::clamp(x, -bound, bound);
+    const V square = near * near, power = simd::exp_nonpositive(square * V(T(-0.5)));
     density = power * V(standard_normal_peak<T>);
     if constexpr (std::is_same_v<T, float>) {
       const V u = V(1.0f) / simd::fma(simd::abs(near), V(0.26f), V(1.0f)), s = u - V(0.625f);

@@ -81,7 +81,8 @@ struct MultiHeadAttention {
   Shape checked_shape() const {
     require(width >= 1 && options.heads >= 1 && width % options.heads == 0, name, ": expected heads that divide the width, got ",
             options.heads, " heads and ", width);
-    return {3 * width, width};
+    const Shape all{3, width, width};  // refuses what is too large to be addressed
+    return {3 * all[1], all[2]};
   }
 };
 

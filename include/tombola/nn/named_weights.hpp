@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <set>
 #include <string>
@@ -88,8 +89,12 @@ void set_weights(Model& model, const NamedWeights& weights) {
 inline constexpr std::string_view weights_magic = "TOMBWGT\1";
 
 /// Writes named weights, atomically: "TOMBWGT" 1, the number of tensors; for each its name, rank, extents (32 bits) and float32 values
-/// row-major; the CRC-64/XZ of all that. Little-endian. Throws `std::runtime_error` if the file cannot be written.
+/// row-major; the CRC-64/XZ of all that. Little-endian. Throws `std::runtime_error` if the file cannot be written, `std::invalid_argument` for
+/// extents of 2^32 and more and names of more than 65,535 bytes.
 inline void save_weights(const NamedWeights& weights, const std::string& path) {
+  for (const auto& [name, tensor] : weights) {
+    for (const Index extent : tensor.shape()) require(extent < Index{1} << 32, name, ": expected extents below 2^32, got ", tensor.shape());
+  }
   AtomicFile file(path);
   Writer writer(file);
   writer.text(weights_magic);
@@ -114,11 +119,11 @@ inline NamedWeights load_weights(const std::string& path) {
     const auto rank = reader.little<std::uint8_t>();
     reader.check(rank <= Shape::max_rank, "a shape of at most 6 extents", static_cast<int>(rank));
     Index extents[Shape::max_rank];
+    for (int axis = 0; axis < rank; ++axis) extents[axis] = reader.little<std::uint32_t>();
+    const bool empty = std::find(extents, extents + rank, 0) != extents + rank;
+    const std::uint64_t most = empty ? static_cast<std::uint64_t>(std::numeric_limits<Index>::max()) / 16 : reader.remaining() / 4;
     std::uint64_t size = 1;
-    for (int axis = 0; axis < rank; ++axis) {
-      extents[axis] = reader.little<std::uint32_t>();
-      size = reader.product(size, static_cast<std::uint64_t>(extents[axis]), reader.remaining() / 4);
-    }
+    for (int axis = 0; axis < rank; ++axis) size = reader.product(size, static_cast<std::uint64_t>(extents[axis]), most);
     auto tensor = Tensor<float>::uninitialized(Shape(extents, rank));
     for (float& value : tensor) value = reader.little<float>();
     reader.check(weights.emplace(name, std::move(tensor)).second, "different names", concat(name, " twice"));

@@ -2,6 +2,7 @@
 /// UnitGates: structured gates, one per neuron, input, channel or head.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -23,11 +24,13 @@ struct UnitGates {
   Rescale rescale;
 
   /// `cost`: what one gate counts in the penalty, such as the number of weights that it removes.
+  /// Throws `std::invalid_argument` if it is negative or not finite, and as `gates::make_gates` does.
   UnitGates(Init& init, std::string units_name, Index units, double cost = 1, Index unit_size = 1)
       : name(std::move(units_name)),
         size(unit_size),
         gate(gates::make_gates<T>(init.gates, name, init.seed, init.next++, {units})),
         rescale(init.rescale == Rescale::none ? Rescale::none : Rescale::layer) {
+    require(cost >= 0 && std::isfinite(static_cast<T>(cost)), name, ": expected a finite cost of at least 0, got ", cost);
     gate.cost = static_cast<T>(cost);
   }
 

@@ -48,7 +48,8 @@ void update_moments(RunningMoments<T>& running, View<const T> mean, View<const T
 /// x [..., channels]; weight, bias [channels], or neither; a residual of the shape of x, or none. By the pass's `normalisation`, mean and variance are those of the batch, which
 /// then enter the running moments (`batch` with the momentum, `collect` as an average over batches by their rows), or the running ones.
 /// Gradients are 0 where the ReLU is closed, with the convention that it is at y = 0. Borrows the moments during the call.
-/// Throws `std::invalid_argument` if shapes do not fit, for a batch without rows, or for values of two passes.
+/// Throws `std::invalid_argument` if shapes do not fit, for a batch without rows, an epsilon that is negative or not finite, a momentum outside of
+/// [0, 1], or for values of two passes.
 /// Source: Ioffe, Szegedy, "Batch normalization", ICML 2015.
 template <class T>
 Var<T> batch_norm(const Var<T>& x, RunningMoments<T>& running, const BatchNormOptions& options = {}, const Var<T>& weight = {},
@@ -56,6 +57,8 @@ Var<T> batch_norm(const Var<T>& x, RunningMoments<T>& running, const BatchNormOp
   const Index channels = running.mean.size();
   require(x.shape().rank() >= 1 && x.shape().last() == channels && x.shape().size() > 0, running.name, ": expected x [..., ", channels,
           "] with at least one row, got ", x.shape());
+  require(options.epsilon >= 0 && std::isfinite(options.epsilon) && options.momentum >= 0 && options.momentum <= 1, running.name,
+          ": expected a finite epsilon of at least 0 and a momentum in [0, 1], got ", options.epsilon, " and ", options.momentum);
   require(bool(weight) == bool(bias), running.name, ": expected both weight and bias, or neither");
   if (weight) {
     require_one_pass("batch_norm", x, weight);

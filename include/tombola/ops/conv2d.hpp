@@ -30,7 +30,7 @@ inline kernels::ConvShape conv_shape(std::string_view name, const Shape& x, cons
   for (const auto& pair : {o.stride, o.padding, o.dilation}) {
     require(pair[0] <= most && pair[1] <= most, name, ": expected strides, padding and dilations of at most ", most, ", got ", pair[0], ' ', pair[1]);
   }
-  require(x.rank() == 4 && w.rank() == 4 && w[3] * o.groups == x[3] && w[0] % o.groups == 0,
+  require(x.rank() == 4 && w.rank() == 4 && x[3] % o.groups == 0 && w[3] == x[3] / o.groups && w[0] % o.groups == 0,
           name, ": expected x [batch, height, width, in] and w [out, kernel height, kernel width, in / ", o.groups, "], got ", x,
           " and ", w);
   require(w.size() >= 1, name, ": expected at least one channel in and out and a kernel, got w ", w);

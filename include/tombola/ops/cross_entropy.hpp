@@ -44,9 +44,10 @@ Var<T> cross_entropy(const Var<T>& x, View<Label> labels, std::type_identity_t<T
 }
 
 /// The number of rows whose largest element stands at the label; a row with NaN counts as wrong. x [batch, classes].
+/// Throws `std::invalid_argument` if the shapes do not fit, or for rows without a class.
 template <class T, class Label>
 Index count_correct(View<const T> x, View<Label> labels) {
-  require(x.shape().rank() == 2 && labels.shape() == Shape{x.shape()[0]},
+  require(x.shape().rank() == 2 && labels.shape() == Shape{x.shape()[0]} && (x.shape()[1] > 0 || labels.size() == 0),
           "count_correct: expected x [batch, classes] and labels [batch], got ", x.shape(), " and ", labels.shape());
   Index correct = 0;
   for (Index r = 0; r < x.shape()[0]; ++r) {

@@ -12,8 +12,8 @@ namespace tombola::inline TOMBOLA_ISA {
 /// y = lambda sum_gates cost penalty(theta), y [], over all gates of all layers given. dtheta += dy lambda cost dpenalty/dtheta, which
 /// the optimiser adds in its own pass. The paper's lambda (a sum); for the mean over N gates, give lambda / N.
 /// Throws `std::invalid_argument` if lambda is not finite (a negative one opens gates), and on a tape that does not sample gates, where nothing but
-/// the penalty would move them; the backward pass throws `std::logic_error` if another kind
-/// of penalty waits for the optimiser. Source: arXiv 2603.08914.
+/// the penalty would move them; the backward pass throws `std::logic_error`, and changes nothing, if another kind
+/// of penalty waits for the optimiser from an earlier pass, and half way through for two kinds in this one. Source: arXiv 2603.08914.
 template <class T>
 Var<T> gate_penalty(Pass<T>& pass, std::type_identity_t<std::span<GateParameter<T>* const>> layers, Penalty penalty,
                     std::type_identity_t<T> lambda) {
@@ -29,9 +29,13 @@ Var<T> gate_penalty(Pass<T>& pass, std::type_identity_t<std::span<GateParameter<
   }
   y.node()->output()[0] = lambda * static_cast<T>(total);
   for (GateParameter<T>* gate : layers) {
-    pass.backward_step(y, [gate, penalty, lambda, y = y.node()](Pass<T>&) {
+    const auto require_kind = [gate, penalty](Pass<T>&) {
       if (gate->penalty_weight != T(0) && gate->penalty != penalty)
         throw std::logic_error(concat("gate_penalty: ", gate->name, ": expected one kind of penalty between two steps"));
+    };
+    pass.backward_check(require_kind);  // of earlier passes: then nothing has changed yet
+    pass.backward_step(y, [require_kind, gate, penalty, lambda, y = y.node()](Pass<T>& pass) {
+      require_kind(pass);  // of this one
       gate->penalty = penalty;
       gate->penalty_weight += lambda * y->gradient[0];
     });

@@ -2,7 +2,9 @@
 /// Gates in a pass: drawn or read once for every use in it, multiplied with the frozen weight.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "tombola/gates/gradient.hpp"
@@ -130,10 +132,18 @@ GatedWeight<T> gated_weight(Pass<T>& pass, GateParameter<T>& gate, Rescale resca
   pass.backward_check([to = &gate, draw = gate.draws](Pass<T>&) {
     if (to->draws != draw) throw std::logic_error(concat(to->name, ": expected backward before the gates are drawn again"));
   });
-  pass.backward_step(result.weight, [to = &gate, scale = result.scale.node()](Pass<T>& pass) {
+  if (result.scale) {  // runs after the weight's step
+    pass.backward_step(result.scale, [to = &gate, scale = result.scale.node()](Pass<T>& pass) {
+      if (!std::exchange(to->pending, true)) {  // the weight itself was not used
+        to->dproduct_is_dz = false;
+        std::fill(to->dproduct.begin(), to->dproduct.end(), T(0));
+      }
+      detail::add_rescale_gradient(pass, *to, *scale);
+    });
+  }
+  pass.backward_step(result.weight, [to = &gate](Pass<T>&) {
     to->pending = true;
     to->dproduct_is_dz = false;
-    if (scale != nullptr && scale->has_gradient) detail::add_rescale_gradient(pass, *to, *scale);
   });
   return result;
 }

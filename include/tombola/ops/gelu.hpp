@@ -18,7 +18,7 @@ struct Gelu {
   template <class V>
   V slope(const V& x, const V&) const noexcept {
     const kernels::StandardNormal<V> at(x);
-    return simd::fma(x, at.density, at.distribution);
+    return simd::fma(at.near, at.density, at.distribution);
   }
 };
 

@@ -2,6 +2,8 @@
 /// Layer normalisation over the last axis.
 #pragma once
 
+#include <cmath>
+
 #include "tombola/autograd/pass.hpp"
 #include "tombola/kernels/layer_norm.hpp"
 
@@ -10,11 +12,12 @@ namespace tombola::inline TOMBOLA_ISA {
 /// y[r, c] = (x[r, c] - mean[r]) / sqrt(variance[r] + epsilon) weight[c] + bias[c], mean and variance those of row r.
 /// x [..., columns]; weight, bias [columns], or neither. With n = (y - bias) / weight and g = dy weight:
 /// dx += (g - mean_c g - n mean_c(g n)) / sqrt(variance + epsilon),  dweight += sum_r dy n,  dbias += sum_r dy.
-/// Throws `std::invalid_argument` if shapes do not fit, or for values of two passes.
+/// Throws `std::invalid_argument` if shapes do not fit, for an epsilon that is negative or not finite, or for values of two passes.
 /// Source: Ba, Kiros, Hinton, "Layer normalization", 2016.
 template <class T>
 Var<T> layer_norm(const Var<T>& x, const Var<T>& weight = {}, const Var<T>& bias = {}, double epsilon = 1e-5) {
   require(x.shape().rank() >= 1 && x.shape().last() >= 1, "layer_norm: expected x [..., columns] with a column, got ", x.shape());
+  require(epsilon >= 0 && std::isfinite(epsilon), "layer_norm: expected a finite epsilon of at least 0, got ", epsilon);
   require(bool(weight) == bool(bias), "layer_norm: expected both weight and bias, or neither");
   const Index columns = x.shape().last(), rows = x.shape().rows();
   if (weight) {

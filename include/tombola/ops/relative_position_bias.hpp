@@ -12,10 +12,10 @@ namespace tombola::inline TOMBOLA_ISA {
 /// Source: Liu et al., "Swin transformer", ICCV 2021, equation 4; numbered as torchvision does.
 template <class T>
 Var<T> relative_position_bias(const Var<T>& table, Index window) {
-  const Index reach = 2 * window - 1, size = window * window;
-  require(window >= 1 && table.shape().rank() == 2 && table.shape()[0] == reach * reach,
+  constexpr Index most = Index{1} << 30;  // so that nothing overflows
+  require(window >= 1 && window <= most && table.shape().rank() == 2 && table.shape()[0] == (2 * window - 1) * (2 * window - 1),
           "relative_position_bias: expected a table [(2 window - 1)^2, heads] for windows of ", window, ", got ", table.shape());
-  const Index heads = table.shape()[1];
+  const Index reach = 2 * window - 1, size = window * window, heads = table.shape()[1];
   Pass<T>& pass = table.pass();
   Var<T> bias = pass.result({heads, size, size}, table.needs_gradient());
   const auto entry = [window, reach](Index p, Index q) {

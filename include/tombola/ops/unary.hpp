@@ -19,8 +19,10 @@ void apply(Pass<T>& pass, const Formula& formula, const Node<T>& x, Node<T>& y) 
 }  // namespace detail
 
 /// y_i = formula.value(x_i); dx_i += dy_i formula.slope(x_i, y_i). The formula works on registers of any type.
+/// Throws `std::invalid_argument` for an empty Var.
 template <class T, class Formula>
 Var<T> unary(const Var<T>& x, const Formula& formula) {
+  require(bool(x), "expected a value, got an empty Var");
   Pass<T>& pass = x.pass();
   Var<T> y = pass.result(x.shape(), x.needs_gradient());
   detail::apply(pass, formula, *x.node(), *y.node());
