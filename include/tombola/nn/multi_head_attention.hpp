@@ -41,9 +41,9 @@ struct MultiHeadAttention {
   MultiHeadAttention(Init& init, std::string layer, Index its_width, const AttentionOptions& how, const AttentionNames& names = {}, double gain = 1)
       : name(std::move(layer)),
         in_name(name + names.in),
-        width(its_width),
+        width(checked(name, its_width, how.heads)),
         options(how),
-        in(init, in_name, checked_shape(), Fans{width, 3 * width}),
+        in(init, in_name, Shape{3 * width, width}, Fans{width, 3 * width}),
         out(init, name + names.out, width, width, gain) {}
 
   /// Adds structured gates on the heads.
@@ -78,11 +78,9 @@ struct MultiHeadAttention {
     if (y.pass().options().checks_finite) check_finite(name, y);
     return out(y);
   }
-  Shape checked_shape() const {
-    require(width >= 1 && options.heads >= 1 && width % options.heads == 0, name, ": expected heads that divide the width, got ",
-            options.heads, " heads and ", width);
-    const Shape all{3, width, width};  // refuses what is too large to be addressed
-    return {3 * all[1], all[2]};
+  static Index checked(const std::string& name, Index width, Index heads) {
+    require(width >= 1 && heads >= 1 && width % heads == 0, name, ": expected heads that divide the width, got ", heads, " heads and ", width);
+    return Shape{3, width, width}[1];  // refuses what is too large to be addressed
   }
 };
 
