@@ -156,10 +156,9 @@ class AttentionForward {
       const Index count = std::min(lanes, queries.last - i);
       const V sums = simd::load_up_to<T, Arch>(sums_ + i, count);
       const auto blind = sums == V(T(0));
-      const V factors = simd::select(blind, V(T(0)), V(T(1)) / sums);
       const V logs = simd::select(blind, V(std::numeric_limits<T>::infinity()), simd::load_up_to<T, Arch>(tops_ + i, count) + simd::log(sums));
       T factor[static_cast<std::size_t>(lanes)];
-      simd::store(factor, factors);
+      simd::store(factor, V(T(1)) / sums);
       simd::store_part(tops_ + i, logs, count);
       for (Index j = 0; j < count; ++j) {
         T* row = o_.at(i + j, 0);

@@ -110,8 +110,7 @@ class AttentionBackward {
     const V scale(shape_.scale), logsum(logsums_[i]), mean(means_[i]);
     for (Index j = 0; j < keys.size(); j += lanes) {
       const Index seen = std::clamp<Index>(visible - j, 0, lanes);
-      const V product = simd::load<T, Arch>(x + j);
-      V logit = product * scale;
+      V logit = simd::load<T, Arch>(x + j) * scale;
       if (adds) logit = terms_.add(logit, i, keys.first + j, seen);
       V p = simd::exp_nonpositive(simd::min(V(T(0)), logit - logsum));  // above 0 by rounding alone, if multiplied and subtracted at once
       V dlogit = p * (simd::load<T, Arch>(dx + j) - mean);

@@ -15,26 +15,37 @@ namespace detail {
 inline Index norm_rows(Index channels) noexcept { return std::max<Index>(1, 32768 / std::max<Index>(1, channels)); }
 inline Index norm_chunks(Index rows, Index channels) noexcept { return (rows + norm_rows(channels) - 1) / norm_rows(channels); }
 
-/// Two sums for each channel over the rows of each chunk, parts [chunk][2][channels]: body(at, c, read, first, second) adds the terms
-/// of the channels from c on, which lie at `at` in arrays [rows, channels].
+/// Two sums for each channel over all rows, first [channels] and second [channels]: body(r, c, read, a, b) adds the terms of row r and the
+/// channels from c on. Chunks of rows have sums of their own, joined in order, in double. Throws `std::bad_alloc`.
 template <class T, class Arch, class Body>
-void sums_by_chunk(const Threads& threads, Index rows, Index channels, T* parts, const Body& body) noexcept {
+void sums_over_rows(const Threads& threads, Workspace& scratch, Index rows, Index channels, const Body& body, T* first, T* second) {
+  const Index chunks = norm_chunks(rows, channels);
+  T* parts = scratch.take<T>(static_cast<std::size_t>(2 * chunks * channels));  // [chunk][2][channels]
   parallel_ranges(threads, rows, norm_rows(channels), [&](Range range, Index chunk) {
     T* part = parts + chunk * 2 * channels;
     for_each_channel_block<T, Arch, 2>(channels, [=, own = body](Index c, auto registers, const auto& read, const auto& write) {
       constexpr Index count = decltype(registers)::value, lanes = simd::width<T, Arch>;
-      simd::Batch<T, Arch> first[count], second[count];
-      for (Index j = 0; j < count; ++j) first[j] = second[j] = simd::Batch<T, Arch>(T(0));
+      simd::Batch<T, Arch> a[count], b[count];
+      for (Index j = 0; j < count; ++j) a[j] = b[j] = simd::Batch<T, Arch>(T(0));
       for (Index r = range.first; r < range.last; ++r) {
 #pragma GCC unroll 2
-        for (Index j = 0; j < count; ++j) own(r * channels + c + j * lanes, c + j * lanes, read, first[j], second[j]);
+        for (Index j = 0; j < count; ++j) own(r, c + j * lanes, read, a[j], b[j]);
       }
       for (Index j = 0; j < count; ++j) {
-        write(part + c + j * lanes, first[j]);
-        write(part + channels + c + j * lanes, second[j]);
+        write(part + c + j * lanes, a[j]);
+        write(part + channels + c + j * lanes, b[j]);
       }
     });
   });
+  for (Index c = 0; c < channels; ++c) {
+    double a = 0, b = 0;
+    for (Index chunk = 0; chunk < chunks; ++chunk) {
+      a += static_cast<double>(parts[chunk * 2 * channels + c]);
+      b += static_cast<double>(parts[(chunk * 2 + 1) * channels + c]);
+    }
+    first[c] = static_cast<T>(a);
+    second[c] = static_cast<T>(b);
+  }
 }
 
 }  // namespace detail
@@ -125,28 +136,19 @@ template <class T, class Arch = simd::Native>
 void batch_norm_backward(const Threads& threads, Workspace& scratch, Index rows, Index channels, const BatchNormBackward<T>& of, T* dx,
                          T* dweight, T* dbias) {
   using V = simd::Batch<T, Arch>;
-  const Index chunks = detail::norm_chunks(rows, channels);
-  T* parts = scratch.take<T>(static_cast<std::size_t>(2 * chunks * channels));
   const auto dz = [of](Index at, Index c, const auto& read) {
     const V dy = read(of.dy + at);
     if (!of.relu) return dy;
     const V y = of.y != nullptr ? read(of.y + at) : simd::fma(read(of.x + at), read(of.scale + c), read(of.shift + c));
     return simd::select(y > V(T(0)), dy, V(T(0)));
   };
-  detail::sums_by_chunk<T, Arch>(threads, rows, channels, parts, [of, dz](Index at, Index c, const auto& read, V& sum, V& product) {
+  const auto add_row = [of, dz, channels](Index r, Index c, const auto& read, V& sum, V& product) {
+    const Index at = r * channels + c;
     const V g = dz(at, c, read);
     sum = sum + g;
     product = simd::fma(g, (read(of.x + at) - read(of.mean + c)) * read(of.inverse + c), product);
-  });
-  for (Index c = 0; c < channels; ++c) {
-    double sum = 0, product = 0;
-    for (Index chunk = 0; chunk < chunks; ++chunk) {
-      sum += static_cast<double>(parts[chunk * 2 * channels + c]);
-      product += static_cast<double>(parts[(chunk * 2 + 1) * channels + c]);
-    }
-    dbias[c] = static_cast<T>(sum);
-    dweight[c] = static_cast<T>(product);
-  }
+  };
+  detail::sums_over_rows<T, Arch>(threads, scratch, rows, channels, add_row, dbias, dweight);
   if (dx == nullptr && of.dresidual == nullptr) return;
   const T per_row = of.constant ? T(0) : T(1) / static_cast<T>(rows);
   parallel_ranges(threads, rows, detail::norm_rows(channels), [&](Range range) {

@@ -89,29 +89,12 @@ void layer_norm_backward(const Threads& threads, Workspace& scratch, Index rows,
                          T* dweight, T* dbias) {
   using V = simd::Batch<T, Arch>;
   if (dweight != nullptr) {
-    const Index chunks = detail::norm_chunks(rows, columns);
-    T* parts = scratch.take<T>(static_cast<std::size_t>(2 * chunks * columns));
-    parallel_ranges(threads, rows, detail::norm_rows(columns), [=](Range range, Index chunk) {
-      detail::for_each_channel_register<T, Arch>(columns, [=](Index c, const auto& read, const auto& write) {
-        V sum(T(0)), product(T(0));
-        for (Index r = range.first; r < range.last; ++r) {
-          const V dy = read(of.dy + r * columns + c);
-          sum = sum + dy;
-          product = simd::fma(dy, (read(of.x + r * columns + c) - V(of.mean[r])) * V(of.inverse[r]), product);
-        }
-        write(parts + 2 * chunk * columns + c, sum);
-        write(parts + (2 * chunk + 1) * columns + c, product);
-      });
-    });
-    for (Index c = 0; c < columns; ++c) {
-      double sum = 0, product = 0;
-      for (Index chunk = 0; chunk < chunks; ++chunk) {
-        sum += static_cast<double>(parts[2 * chunk * columns + c]);
-        product += static_cast<double>(parts[(2 * chunk + 1) * columns + c]);
-      }
-      dbias[c] = static_cast<T>(sum);
-      dweight[c] = static_cast<T>(product);
-    }
+    const auto add_row = [of, columns](Index r, Index c, const auto& read, V& sum, V& product) {
+      const V dy = read(of.dy + r * columns + c);
+      sum = sum + dy;
+      product = simd::fma(dy, (read(of.x + r * columns + c) - V(of.mean[r])) * V(of.inverse[r]), product);
+    };
+    detail::sums_over_rows<T, Arch>(threads, scratch, rows, columns, add_row, dbias, dweight);
   }
   if (dx == nullptr) return;
   parallel_ranges(threads, rows, detail::norm_rows(columns), [=](Range range) {
