@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "share.hpp"
@@ -26,7 +27,7 @@ using kernels::Heads;
 
 namespace {
 
-using Run = std::function<void()>;
+using bench::Run;
 constexpr Index size = 64, heads = 6, row = 3 * heads * size;
 constexpr float factor = 0.125f;
 
@@ -185,13 +186,16 @@ Run onednn(Index length, bool backward, const Threads& threads) {
 }
 #endif
 
-void add(const char* library, Run (*prepare)(Index, bool, const Threads&)) {
+void add_all(const std::vector<std::pair<const char*, Run (*)(Index, bool, const Threads&)>>& libraries) {
   for (const Index length : {65, 197, 1024}) {
     for (const bool backward : {false, true}) {
       const double operations =
           (backward ? 5 : 2) * 2.0 * static_cast<double>(shape_of(length).sequences * heads * size) * static_cast<double>(length * length);
-      bench::register_share(concat("attention/", library, '/', length, '/', backward ? "backward" : "forward"), operations,
-                            [=](const Threads& threads) { return prepare(length, backward, threads); });
+      std::vector<bench::Library> all;
+      for (const auto& [name, prepare] : libraries) {
+        all.push_back({name, [=, prepare = prepare](const Threads& threads) { return prepare(length, backward, threads); }});
+      }
+      bench::register_shares("attention", concat(length, '/', backward ? "backward" : "forward"), operations, all);
     }
   }
 }
@@ -201,10 +205,10 @@ void add(const char* library, Run (*prepare)(Index, bool, const Threads&)) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  add("tombola", fused);
-  add("unfused", unfused);
+  add_all({{"tombola", fused},
 #ifdef TOMBOLA_BENCH_ONEDNN
-  add("onednn", onednn);
+           {"onednn", onednn},
 #endif
+           {"unfused", unfused}});
   benchmark::RunSpecifiedBenchmarks();
 }

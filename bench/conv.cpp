@@ -5,9 +5,9 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "share.hpp"
@@ -93,8 +93,7 @@ struct Arrays {
         y(Tensor<float>::filled({s.batch, s.out_height(), s.out_width(), s.out}, 0.125f)) {}
 };
 
-/// A library's way to run one convolution again and again.
-using Run = std::function<void()>;
+using bench::Run;
 
 Run tombola_conv(const ConvShape& s, Direction direction, const Threads& threads) {
   auto a = std::make_shared<Arrays>(s);
@@ -149,15 +148,18 @@ Run onednn_conv(const ConvShape& s, Direction direction, const Threads& threads)
 }
 #endif
 
-void add(const char* library, Run (*prepare)(const ConvShape&, Direction, const Threads&)) {
+void add_all(const std::vector<std::pair<const char*, Run (*)(const ConvShape&, Direction, const Threads&)>>& libraries) {
   const Layers layers = network_layers();
   for (const Layer& layer : layers.all()) {
     for (const Direction direction : {Direction::forward, Direction::input_gradient, Direction::weight_gradient}) {
       if (layer.shape.in == 3 && direction == Direction::input_gradient) continue;  // images need none
       const ConvShape& s = layer.shape;
       const double operations = 2.0 * static_cast<double>(s.batch * s.out_height() * s.out_width() * s.out) * static_cast<double>(s.taps());
-      bench::register_share(concat("conv/", library, '/', layer.name, '/', directions[static_cast<int>(direction)]), operations,
-                            [=, shape = s](const Threads& threads) { return prepare(shape, direction, threads); });
+      std::vector<bench::Library> all;
+      for (const auto& [name, prepare] : libraries) {
+        all.push_back({name, [=, shape = s, prepare = prepare](const Threads& threads) { return prepare(shape, direction, threads); }});
+      }
+      bench::register_shares("conv", concat(layer.name, '/', directions[static_cast<int>(direction)]), operations, all);
     }
   }
 }
@@ -167,9 +169,10 @@ void add(const char* library, Run (*prepare)(const ConvShape&, Direction, const 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  add("tombola", tombola_conv);
+  add_all({{"tombola", tombola_conv},
 #ifdef TOMBOLA_BENCH_ONEDNN
-  add("onednn", onednn_conv);
+           {"onednn", onednn_conv},
 #endif
+  });
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -5,7 +5,9 @@
 
 #include <Eigen/Core>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "share.hpp"
@@ -26,8 +28,7 @@ namespace {
 struct Product {
   Index m, n, k;
   bool a_transposed, b_transposed;
-  int threads;
-  const Threads* team = nullptr;  ///< our own threads, as many
+  const Threads* team = nullptr;
 
   Index a_stride() const { return a_transposed ? m : k; }
   Index b_stride() const { return b_transposed ? k : n; }
@@ -48,7 +49,7 @@ void tombola_gemm(const Product& p, const float* a, const float* b, float* c) {
 void eigen_gemm(const Product& p, const float* a, const float* b, float* c) {
   using Stored = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Map = Eigen::Map<const Stored>;
-  Eigen::setNbThreads(p.threads);
+  Eigen::setNbThreads(p.team->count());
   const Map a_stored(a, p.a_transposed ? p.k : p.m, p.a_stride()),
       b_stored(b, p.b_transposed ? p.n : p.k, p.b_stride());
   Eigen::Map<Stored> result(c, p.m, p.n);
@@ -63,7 +64,7 @@ void eigen_gemm(const Product& p, const float* a, const float* b, float* c) {
 
 #ifdef TOMBOLA_BENCH_ONEDNN
 void onednn_gemm(const Product& p, const float* a, const float* b, float* c) {
-  omp_set_num_threads(p.threads);
+  omp_set_num_threads(p.team->count());
   dnnl_sgemm(p.a_transposed ? 'T' : 'N', p.b_transposed ? 'T' : 'N', p.m, p.n, p.k, 1, a, p.a_stride(), b, p.b_stride(),
              0, c, p.n);
 }
@@ -71,7 +72,7 @@ void onednn_gemm(const Product& p, const float* a, const float* b, float* c) {
 
 #ifdef TOMBOLA_BENCH_OPENBLAS
 void openblas_gemm(const Product& p, const float* a, const float* b, float* c) {
-  openblas_set_num_threads(p.threads);
+  openblas_set_num_threads(p.team->count());
   const auto form = [](bool transposed) { return transposed ? CblasTrans : CblasNoTrans; };
   cblas_sgemm(CblasRowMajor, form(p.a_transposed), form(p.b_transposed), static_cast<int>(p.m), static_cast<int>(p.n),
               static_cast<int>(p.k), 1, a, static_cast<int>(p.a_stride()), b, static_cast<int>(p.b_stride()), 0, c,
@@ -79,31 +80,27 @@ void openblas_gemm(const Product& p, const float* a, const float* b, float* c) {
 }
 #endif
 
-void run(benchmark::State& state, const Multiply& multiply, Product p) {
-  const Threads team(p.threads);
-  p.team = &team;
-  const auto a = Tensor<float>::filled({p.m, p.k}, 0.5f), b = Tensor<float>::filled({p.k, p.n}, 0.25f);
-  auto c = Tensor<float>::uninitialized({p.m, p.n});
-  const double operations = 2.0 * static_cast<double>(p.m * p.n) * static_cast<double>(p.k);
-  bench::measure_share(state, team, operations, [&] { multiply(p, a.data(), b.data(), c.data()); });
+bench::Run prepare(const Multiply& multiply, Product p, const Threads& threads) {
+  p.team = &threads;
+  const auto a = std::make_shared<Tensor<float>>(Tensor<float>::filled({p.m, p.k}, 0.5f)),
+             b = std::make_shared<Tensor<float>>(Tensor<float>::filled({p.k, p.n}, 0.25f)),
+             c = std::make_shared<Tensor<float>>(Tensor<float>::uninitialized({p.m, p.n}));
+  return [=] { multiply(p, a->data(), b->data(), c->data()); };
 }
 
-void add(const char* library, const Multiply& multiply) {
+void add_all(const std::vector<std::pair<const char*, Multiply>>& libraries) {
   constexpr Index shapes[][3] = {{128, 300, 784},    {128, 100, 300}, {300, 784, 128}, {128, 784, 300},
                                  {1024, 300, 784},   {256, 256, 256}, {512, 512, 512}, {1024, 1024, 1024},
                                  {2048, 2048, 2048}, {64, 1024, 576}, {65536, 64, 64}, {8192, 256, 576},
                                  {3072, 512, 768}};
-  for (const auto& shape : shapes) {
-    for (const char* form : {"NN", "NT", "TN"}) {
-      for (const int threads : {1, 2}) {
-        if (threads > available_threads()) continue;
-        const Product p{shape[0], shape[1], shape[2], form[0] == 'T', form[1] == 'T', threads};
-        const std::string name = concat("gemm/", library, '/', p.m, 'x', p.n, 'x', p.k, '/', form, '/', threads);
-        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { run(state, multiply, p); })
-            ->UseRealTime()
-            ->Unit(benchmark::kMicrosecond)
-            ->MinTime(0.1);
+  for (const auto& [m, n, k] : shapes) {
+    for (const std::string form : {"NN", "NT", "TN"}) {
+      const Product p{m, n, k, form[0] == 'T', form[1] == 'T'};
+      std::vector<bench::Library> all;
+      for (const auto& [name, multiply] : libraries) {
+        all.push_back({name, [=, multiply = multiply](const Threads& threads) { return prepare(multiply, p, threads); }});
       }
+      bench::register_shares("gemm", concat(m, 'x', n, 'x', k, '/', form), 2.0 * static_cast<double>(m * n) * static_cast<double>(k), all);
     }
   }
 }
@@ -113,13 +110,13 @@ void add(const char* library, const Multiply& multiply) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  add("tombola", tombola_gemm);
-  add("eigen", eigen_gemm);
+  add_all({{"tombola", tombola_gemm},
 #ifdef TOMBOLA_BENCH_ONEDNN
-  add("onednn", onednn_gemm);
+           {"onednn", onednn_gemm},
 #endif
 #ifdef TOMBOLA_BENCH_OPENBLAS
-  add("openblas", openblas_gemm);
+           {"openblas", openblas_gemm},
 #endif
+           {"eigen", eigen_gemm}});
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -5,7 +5,9 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "peak.hpp"
 
@@ -13,8 +15,8 @@ namespace tombola::bench {
 
 /// Runs once to warm up, then as often as the benchmark asks. Counters: "flops" a second, "peak" of multiply-adds on as many threads, the
 /// better of before and after, and "share" of it.
-template <class Run>
-void measure_share(benchmark::State& state, const Threads& threads, double operations, const Run& run) {
+template <class F>
+void measure_share(benchmark::State& state, const Threads& threads, double operations, const F& run) {
   run();
   double limit = peak<float>(threads);
   for (auto _ : state) {
@@ -28,16 +30,27 @@ void measure_share(benchmark::State& state, const Threads& threads, double opera
   state.counters["peak"] = Counter(limit, Counter::kDefaults, Counter::kIs1000);
 }
 
-/// Registers a kernel as NAME/1 and NAME/2, for so many threads as there are: `prepare(threads)` returns what is run.
-template <class Prepare>
-void register_share(const std::string& name, double operations, const Prepare& prepare) {
+/// A library's way to run one thing again and again.
+using Run = std::function<void()>;
+
+struct Library {
+  const char* name;
+  std::function<Run(const Threads&)> prepare;
+};
+
+/// Registers FAMILY/LIBRARY/CASE/1 and .../2, for so many threads as there are; the libraries of a case follow each other, so that what is
+/// compared is measured within seconds.
+inline void register_shares(const std::string& family, const std::string& which, double operations, const std::vector<Library>& libraries) {
   for (const int count : {1, 2}) {
     if (count > available_threads()) continue;
-    const auto measure = [=](benchmark::State& state) {
-      const Threads threads(count);
-      measure_share(state, threads, operations, prepare(threads));
-    };
-    benchmark::RegisterBenchmark(concat(name, '/', count).c_str(), measure)->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
+    for (const Library& library : libraries) {
+      const auto measure = [=, prepare = library.prepare](benchmark::State& state) {
+        const Threads threads(count);
+        measure_share(state, threads, operations, prepare(threads));
+      };
+      const std::string name = concat(family, '/', library.name, '/', which, '/', count);
+      benchmark::RegisterBenchmark(name.c_str(), measure)->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
+    }
   }
 }
 

@@ -17,7 +17,7 @@ def run(*command, **options):
 
 
 for command, says in ((("tools/bench", "--only", "gemm"), "expected --out beside it"), (("tools/bench", "--only", "gemm,nothing", "--out", "x"), "got nothing"),
-                      (("tools/bench", "--repetitions", "0"), "--repetitions"), (("tools/bench", "--out"), "--out needs a value"),
+                      (("tools/bench", "--rounds", "0"), "--rounds"), (("tools/bench", "--out"), "--out needs a value"),
                       (("tools/bench", "--nothing"), "unknown option --nothing"), (("tools/reproduce", "--jobs", "0", "s95"), "--jobs: expected at least 1, got 0"),
                       (("tools/reproduce", "nothing"), "unknown nothing"), (("tools/test", "--long=kills.sh,typo"), "got typo")):
     done = run(*command, cwd=root)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the benchmark programs and writes their medians as Markdown tables; see tools/bench."""
+"""Runs the benchmark programs in rounds and writes medians as Markdown tables; see tools/bench."""
 
 import argparse
 import datetime
@@ -14,19 +14,37 @@ import sys
 from pathlib import Path
 
 
-def run(program, repetitions):
-    """The medians of all benchmarks of a program, by name."""
-    command = [program, "--benchmark_format=json", f"--benchmark_repetitions={repetitions}",
-               "--benchmark_report_aggregates_only=true", "--benchmark_enable_random_interleaving=true"]
+def run(program):
+    """One round of a program: its benchmarks by name, one after the other, so that a library and its peers are measured within seconds."""
     print(f"bench: {program.name}", file=sys.stderr, flush=True)
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    result = subprocess.run([program, "--benchmark_format=json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     if result.returncode != 0:
         sys.exit(f"bench: {program}: expected status 0, got {result.returncode}")
-    medians = {entry["run_name"]: entry for entry in json.loads(result.stdout)["benchmarks"]
-               if entry.get("aggregate_name") == "median" or repetitions == 1}
-    listed = subprocess.run([program, "--benchmark_list_tests"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     short = lambda name: "/".join(part for part in name.split("/") if not part.endswith("_time") and ":" not in part)
-    return {short(name): next(entry for run_name, entry in medians.items() if short(run_name) == short(name)) for name in listed}
+    return {short(entry["run_name"]): entry for entry in json.loads(result.stdout)["benchmarks"]}
+
+
+def median(rounds, key, field):
+    return statistics.median(each[key][field] for each in rounds)
+
+
+def speed_over(rounds, own, other):
+    """The median of our speed over another's in the same round; None where the other was not measured."""
+    return statistics.median(each[own]["flops"] / each[other]["flops"] for each in rounds) if other in rounds[0] else None
+
+
+def share(rounds, key):
+    return [f"{median(rounds, key, 'flops') / 1e9:.0f}", f"{100 * median(rounds, key, 'share'):.0f}%"]
+
+
+def against(rounds, own, peers):
+    """The cells `x peer` of FAMILY/tombola/CASE."""
+    ratios = [speed_over(rounds, own, own.replace("/tombola/", f"/{peer}/")) for peer in peers]
+    return [f"{ratio:.2f}" if ratio else "–" for ratio in ratios]
+
+
+def own_rows(rounds):
+    return [key for key in rounds[0] if "/tombola/" in key]
 
 
 def run_torch(torch, script, peak):
@@ -36,13 +54,13 @@ def run_torch(torch, script, peak):
     return json.loads(result.stdout) if result.returncode == 0 else None
 
 
-def run_rounds(program, repetitions, torch, torch_script):
-    """`repetitions` rounds of all steps, ours and PyTorch's (nothing without `torch`), who take turns to go first: within minutes of each other, as a
+def run_step_rounds(program, count, torch, torch_script):
+    """`count` rounds of all steps, ours and PyTorch's (nothing without `torch`), who take turns to go first: within minutes of each other, as a
     host's speed changes. Rounds without PyTorch's do not count."""
     rounds, peak = [], 0
-    for turn in range(repetitions):
+    for turn in range(count):
         found = run_torch(torch, torch_script, peak) if torch and turn % 2 else None
-        own = run(program, 1)
+        own = run(program)
         peak = max(entry["peak"] for entry in own.values())
         if torch and turn % 2 == 0:
             found = run_torch(torch, torch_script, peak)
@@ -60,32 +78,25 @@ def table(head, rows):
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
 
 
-def gemm(medians):
-    peers = [name for name in ("onednn", "openblas", "eigen") if any(f"/{name}/" in key for key in medians)]
+def gemm(rounds):
+    peers = [name for name in ("onednn", "openblas", "eigen") if any(f"/{name}/" in key for key in rounds[0])]
     rows = []
-    for key, own in medians.items():
-        _, library, shape, form, threads = key.split("/")
-        if library != "tombola":
-            continue
-        others = [medians["/".join(["gemm", peer, shape, form, threads])] for peer in peers]
-        rows.append([shape.replace("x", " x "), form, threads, f"{own['flops'] / 1e9:.0f}", f"{100 * own['share']:.0f}%"] +
-                    [f"{own['flops'] / other['flops']:.2f}" for other in others])
+    for key in own_rows(rounds):
+        _, _, shape, form, threads = key.split("/")
+        rows.append([shape.replace("x", " x "), form, threads, *share(rounds, key), *against(rounds, key, peers)])
     return ["Packing inside all timings. NN: both matrices as they lie; NT: the second transposed; TN: the first. Share: of the peak of",
             "multiply-adds measured just before and after each row, on as many threads. `x library`: our speed over its.", ""] + table(
                 ["m x n x k", "form", "threads", "GFLOP/s", "share of peak"] + [f"x {peer}" for peer in peers], rows)
 
 
-def conv(medians):
+def conv(rounds):
     rows, logs = [], {}
-    for key, own in medians.items():
-        _, library, layer, direction, threads = key.split("/")
-        if library != "tombola":
-            continue
-        other = medians.get("/".join(["conv", "onednn", layer, direction, threads]))
-        if other:
-            logs.setdefault((direction, threads), []).append(math.log(own["flops"] / other["flops"]))
-        rows.append([layer, direction.replace("_", " "), threads, f"{own['flops'] / 1e9:.0f}", f"{100 * own['share']:.0f}%",
-                     f"{own['flops'] / other['flops']:.2f}" if other else "–"])
+    for key in own_rows(rounds):
+        _, _, layer, direction, threads = key.split("/")
+        ratio = speed_over(rounds, key, key.replace("/tombola/", "/onednn/"))
+        if ratio:
+            logs.setdefault((direction, threads), []).append(math.log(ratio))
+        rows.append([layer, direction.replace("_", " "), threads, *share(rounds, key), *against(rounds, key, ["onednn"])])
     lines = ["Batch 128. oneDNN in the layouts of its choice, reordering not counted; ours in the network's own layout, packing counted.", ""]
     lines += table(["layer", "direction", "threads", "GFLOP/s", "share of peak", "x onednn"], rows)
     if logs:
@@ -96,36 +107,32 @@ def conv(medians):
     return lines
 
 
-def attention(medians):
+def attention(rounds):
     rows = []
-    for key, own in medians.items():
-        _, library, length, direction, threads = key.split("/")
-        if library != "tombola":
-            continue
-        others = [medians.get("/".join(["attention", peer, length, direction, threads])) for peer in ("unfused", "onednn")]
-        rows.append([length, direction, threads, f"{own['flops'] / 1e9:.0f}", f"{100 * own['share']:.0f}%"] +
-                    [f"{own['flops'] / other['flops']:.2f}" if other else "–" for other in others])
+    for key in own_rows(rounds):
+        _, _, length, direction, threads = key.split("/")
+        rows.append([length, direction, threads, *share(rounds, key), *against(rounds, key, ["unfused", "onednn"])])
     return ["Heads of 64 columns, about 4,096 tokens. A forward pass counts two products, a backward pass five. Unfused: the same from our own",
             "products and softmax, with the probabilities kept; oneDNN: the same from its matmul and softmax.", ""] + table(
                 ["length", "direction", "threads", "GFLOP/s", "share of peak", "x unfused", "x onednn"], rows)
 
 
-def gates(medians):
+def gates(rounds):
     rows = []
-    for key, own in medians.items():
+    for key in rounds[0]:
         _, kernel, count, threads = key.split("/")
-        rows.append([kernel, f"{int(count):,}", threads, f"{own['per_gate']:.2f}", f"{own['share']:.2f}"])
+        rows.append([kernel, f"{int(count):,}", threads, f"{median(rounds, key, 'per_gate'):.2f}", f"{median(rounds, key, 'share'):.2f}"])
     return ["Forward: draw, clamp, multiply with the weight, 12 bytes a gate. Update: backward, gradient of the sparse penalty, Adam and",
             "bounds, 32 bytes a gate. Share: of the triad speed measured just before and after; above one in the caches.", ""] + table(
                 ["kernel", "gates", "threads", "ns a gate", "share of triad"], rows)
 
 
-def elementwise(medians):
+def elementwise(rounds):
     rows = []
-    for key, own in medians.items():
+    for key in rounds[0]:
         _, kernel, count, threads = key.split("/")
-        rows.append([kernel, f"{int(count):,}", threads, f"{own['real_time']:.2f}", f"{own['bytes'] / 1e9:.0f}",
-                     f"{own['share']:.2f}"])
+        rows.append([kernel, f"{int(count):,}", threads, f"{median(rounds, key, 'real_time'):.2f}", f"{median(rounds, key, 'bytes') / 1e9:.0f}",
+                     f"{median(rounds, key, 'share'):.2f}"])
     return table(["kernel", "elements", "threads", "us", "GB/s", "share of triad"], rows)
 
 
@@ -147,10 +154,10 @@ def best(own, what):
 
 def step(rounds):
     rows, (own, torch) = [], rounds[0]
-    median = lambda key, name: statistics.median(own[key][name] for own, _ in rounds)
+    owns = [each for each, _ in rounds]
     for key in own:
         _, what, threads = key.split("/")
-        rows.append([f"Tombola, {what}", threads, milliseconds(median(key, "real_time") / 1e3), f"{median(key, 'floor'):.2f}"])
+        rows.append([f"Tombola, {what}", threads, milliseconds(median(owns, key, "real_time") / 1e3), f"{median(owns, key, 'floor'):.2f}"])
     for what, times in torch["steps"].items() if torch else ():
         for threads in times:
             time = statistics.median(found["steps"][what][threads] for _, found in rounds)
@@ -169,10 +176,10 @@ def step(rounds):
     return lines
 
 
-def tape(medians):
+def tape(rounds):
     names = {"relu_forward_and_backward": "relu of 16 elements, forward and backward", "relu_inference": "the same, inference",
              "empty_loop/1": "empty loop of 16 chunks, one thread", "empty_loop/2": "the same, two threads"}
-    return table(["what", "ns each"], [[names[key.split("/", 1)[1]], f"{own['per_op'] * 1e9:.0f}"] for key, own in medians.items()])
+    return table(["what", "ns each"], [[names[key.split("/", 1)[1]], f"{median(rounds, key, 'per_op') * 1e9:.0f}"] for key in rounds[0]])
 
 
 TABLES = {"step": ("Training steps", step), "gates": ("Gates", gates), "gemm": ("Products of matrices", gemm),
@@ -202,7 +209,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=Path, required=True)
     parser.add_argument("--only", required=True)
-    parser.add_argument("--repetitions", type=int, required=True)
+    parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--torch", default="")
     parser.add_argument("--torch-script", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -217,15 +224,15 @@ def main():
         if name not in chosen:
             continue
         if name == "step":
-            results[name] = run_rounds(arguments.programs / name, arguments.repetitions, arguments.torch, arguments.torch_script)
+            results[name] = run_step_rounds(arguments.programs / name, arguments.rounds, arguments.torch, arguments.torch_script)
             measured += [own for own, _ in results[name]]
         else:
-            results[name] = run(arguments.programs / name, arguments.repetitions)
-            measured.append(results[name])
+            results[name] = [run(arguments.programs / name) for _ in range(arguments.rounds)]
+            measured += results[name]
 
     peaks, triads = limits(measured)
     lines = ["# Results of the microbenchmarks", "",
-             f"Written by `tools/bench`. Medians of {arguments.repetitions} repetitions in random order, of steps over rounds.", "", machine(), ""]
+             f"Written by `tools/bench`. Medians of {arguments.rounds} rounds; of ratios, the medians of those within a round.", "", machine(), ""]
     for name, values, unit in (("Multiply-adds", peaks, "GFLOP/s"), ("Triad", triads, "GB/s")):
         if values:
             lines.append(f"{name}: " + ", ".join(f"{value:.0f} {unit} on {threads} thread{'s' * (threads != '1')}"
