@@ -123,10 +123,10 @@ template <class Gate, class T, class Arch = simd::Native>
 void gate_adam(const Threads& threads, const Gate& gate, const GateGradient<T>& from, const AdamStep<T>& step, T* theta, T* m,
                T* v) noexcept {
   // Gradients of a few gates, then their step: one loop over both is a chain too long for the processor to look beyond.
-  constexpr Index block = 512;
+  constexpr Index block = 1024;
   const auto gradient_range = detail::gradient_range<Gate, T, Arch>(from.penalty);
   parallel_ranges(threads, from.in.count, gate_grain, [&](Range range) {
-    T gradient[block];
+    alignas(64) T gradient[block];  // no register across two cache lines
     for (Index i = range.first; i < range.last; i += block) {
       const Range part{i, std::min(range.last, i + block)};
       gradient_range(gate, from, part, gradient);
