@@ -158,22 +158,31 @@ class GemmProduct {
         return read_a(tile, k, plan_.share_a() ? shared_a(tile, offset, k.size()) : own_a);
       };
       // A tile of A stays in the first-level cache while C is walked along its rows, or else a panel of B does while C
-      // is walked down. The former is better for the long rows of C, but not where rows are short, and A's as long: what was
-      // just written and what is read next fall into the same places; nor where the chunk's own A fills the second-level cache.
-      const bool along_rows = plan_.share_b() && (plan_.direct_a || plan_.share_a()) && (panels.size() >= 4 || !a_.lines_are_rows());
+      // is walked down. The former is better, but not where the chunk packed A for itself: that fills the second-level cache.
+      const bool along_rows = plan_.share_b() && (plan_.direct_a || plan_.share_a());
+      const Matrix<T> c = plan_.split ? Matrix<T>{sums_ + slice * m_ * n_, m_, n_, n_, 1} : c_;
+      const bool add = first > (plan_.split ? terms.first : 0) || (!plan_.split && beta_ != T(0)), finishes = !plan_.split && k.last == k_;
+      const auto multiply = [&](const Range& rows, const GemmRead<T>& a, const Range& columns, const GemmRead<T>& b, const GemmAhead<T>& ahead) {
+        multiply_tile<T, Arch>(rows.size(), columns.size(), k.size(), a, b, c.at(rows.first, columns.first), c.row_stride, add, {}, ahead);
+        if (!finishes) return;
+        for (Index i = rows.first; i < rows.last; ++i) epilogue_(c.at(i, columns.first), i, columns.first, columns.size());
+      };
       if (along_rows) {
         for (Index tile = tiles.first; tile < tiles.last; ++tile) {
+          const Range rows = tile_rows(tile);
+          const GemmRead<T> of_a = a(tile);
           for (Index panel = panels.first; panel < panels.last; ++panel) {
-            multiply(slice, tile, panel, k, a(tile), read_b(panel, k, offset, own), {});
+            multiply(rows, of_a, panel_columns(panel), read_b(panel, k, offset, own), {});
           }
         }
       } else {
         Wanted next_a = k.last < terms.last ? wanted_a(tile_block, k.last) : wanted_a(tile_block + 1, terms.first);
         for (Index panel = panels.first; panel < panels.last; ++panel) {
+          const Range columns = panel_columns(panel);
           const GemmRead<T> b = read_b(panel, k, offset, own);
           Wanted next_b = panel + 1 < panels.last ? wanted_b(panel + 1, k.first) : wanted_b(panels.first, k.last);
           for (Index tile = tiles.first; tile < tiles.last; ++tile) {
-            multiply(slice, tile, panel, k, a(tile), b, next_b.elements > 0 ? next_b.take() : next_a.take());
+            multiply(tile_rows(tile), a(tile), columns, b, next_b.elements > 0 ? next_b.take() : next_a.take());
           }
         }
       }
@@ -210,17 +219,6 @@ class GemmProduct {
       if (plan_.direct_b && k < k_ && is_large(k_ * n_)) return {b_.at(k, panel_columns(panel).first), panel_columns(panel).size(), b_.row_stride};
     }
     return {};
-  }
-
-  [[gnu::noinline]] void multiply(Index slice, Index tile, Index panel, Range k, const GemmRead<T>& a, const GemmRead<T>& b,
-                                  const GemmAhead<T>& ahead) const noexcept {
-    const Range rows = tile_rows(tile), columns = panel_columns(panel);
-    const Matrix<T> c = plan_.split ? Matrix<T>{sums_ + slice * m_ * n_, m_, n_, n_, 1} : c_;
-    const bool add = plan_.split ? k.first > slice_terms(slice).first : k.first > 0 || beta_ != T(0);
-    multiply_tile<T, Arch>(rows.size(), columns.size(), k.size(), a, b, c.at(rows.first, columns.first), c.row_stride,
-                           add, {}, ahead);
-    if (plan_.split || k.last < k_) return;
-    for (Index i = rows.first; i < rows.last; ++i) epilogue_(c_.at(i, columns.first), i, columns.first, columns.size());
   }
 
   GemmRead<T> read_a([[maybe_unused]] Index tile, [[maybe_unused]] Range k, const T* packed) const noexcept {

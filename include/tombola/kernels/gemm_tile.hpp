@@ -42,6 +42,11 @@ struct GemmPieces {
   Index inner = 1, a_inner = 0, b_inner = 0;
 };
 
+/// All terms in one piece: the compiler drops the loops over pieces, and what they keep in registers.
+struct GemmOnePiece {
+  static constexpr Index outer = 1, a_outer = 0, b_outer = 0, inner = 1, a_inner = 0, b_inner = 0;
+};
+
 /// What the caller reads from memory next: two cache lines at data + k * step for each k are asked for meanwhile, unless A is
 /// read along k. Nothing by default.
 template <class T>
@@ -68,8 +73,8 @@ template <class T, class Arch>
 }
 
 /// c [Rows, columns] = a b, or += a b if `add`: `depth` terms a piece, operands as `GemmRead` says, columns <= Registers * width.
-template <class T, class Arch, Index Rows, Index Registers, bool along_k>
-void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Index a_step, const T* b_first, Index b_step, T* c,
+template <class T, class Arch, Index Rows, Index Registers, bool along_k, class Pieces>
+void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_step, const T* b_first, Index b_step, T* c,
                    Index c_stride, Index columns, bool add, [[maybe_unused]] const GemmAhead<T>& ahead) noexcept {
   constexpr Index width = simd::width<T, Arch>, line = 64 / static_cast<Index>(sizeof(T));
   [[maybe_unused]] constexpr Index lines = Registers * width / line + 1;  // of a row of C, wherever in a line it begins
@@ -152,18 +157,18 @@ void multiply_tile(const GemmPieces& pieces, Index depth, const T* a_first, Inde
   }
 }
 
-template <class T>
-using MultiplyTile = void (*)(const GemmPieces&, Index, const T*, Index, const T*, Index, T*, Index, Index, bool,
+template <class T, class Pieces>
+using MultiplyTile = void (*)(const Pieces&, Index, const T*, Index, const T*, Index, T*, Index, Index, bool,
                               const GemmAhead<T>&) noexcept;
 
 /// `multiply_tile` for every height of a tile, [rows - 1], and width, [registers - 1].
-template <class T, class Arch, bool along_k>
+template <class T, class Arch, bool along_k, class Pieces>
 inline constexpr auto tile_table = [] {
   using Tile = GemmTile<T, Arch>;
-  std::array<std::array<MultiplyTile<T>, Tile::registers>, Tile::rows> table{};
+  std::array<std::array<MultiplyTile<T, Pieces>, Tile::registers>, Tile::rows> table{};
   const auto fill = [&]<std::size_t... I>(std::index_sequence<I...>) {
     ((table[I / Tile::registers][I % Tile::registers] =
-          &multiply_tile<T, Arch, I / Tile::registers + 1, I % Tile::registers + 1, along_k>),
+          &multiply_tile<T, Arch, I / Tile::registers + 1, I % Tile::registers + 1, along_k, Pieces>),
      ...);
   };
   fill(std::make_index_sequence<Tile::rows * Tile::registers>{});
@@ -174,10 +179,13 @@ inline constexpr auto tile_table = [] {
 
 /// c = a b, or c += a b if `add`, for one tile.  a [rows, depth], b [depth, columns], c [rows, columns]; or the sum of such
 /// products over the pieces.
-template <class T, class Arch>
+template <class T, class Arch, class Pieces = GemmOnePiece>
 void multiply_tile(Index rows, Index columns, Index depth, const GemmRead<T>& a, const GemmRead<T>& b, T* c,
-                   Index c_stride, bool add, const GemmPieces& pieces = {}, const GemmAhead<T>& ahead = {}) noexcept {
-  const auto& table = a.along_k ? detail::tile_table<T, Arch, true> : detail::tile_table<T, Arch, false>;
+                   Index c_stride, bool add, const Pieces& pieces = {}, const GemmAhead<T>& ahead = {}) noexcept {
+  if constexpr (std::is_same_v<Pieces, GemmPieces>) {
+    if (pieces.outer == 1 && pieces.inner == 1) return multiply_tile<T, Arch>(rows, columns, depth, a, b, c, c_stride, add, GemmOnePiece{}, ahead);
+  }
+  const auto& table = a.along_k ? detail::tile_table<T, Arch, true, Pieces> : detail::tile_table<T, Arch, false, Pieces>;
   const auto registers = static_cast<std::size_t>((columns - 1) / GemmTile<T, Arch>::width);
   table[static_cast<std::size_t>(rows - 1)][registers](pieces, depth, a.data, a.step, b.data, b.step, c, c_stride, columns, add,
                                                        ahead);
