@@ -45,25 +45,33 @@ simd::Batch<T, Arch> first_or(const simd::Batch<T, Arch>& x, Index count, T othe
   return simd::select(simd::from_bits<T, Arch>((std::uint64_t{1} << count) - 1), x, simd::Batch<T, Arch>(other));
 }
 
-/// How queries and keys are cut into blocks of at most `Queries` and `Keys`: by their numbers alone.
+/// How queries and keys are cut into blocks of at most `Queries` and `Keys`: by their numbers alone; keys where registers end.
 template <Index Queries, Index Keys>
-struct AttentionBlocks {
-  Index query_blocks, key_blocks;
-  EvenParts queries, keys;
+class AttentionBlocks {
+  static constexpr Index together = 16;
+  static_assert(Keys % together == 0);
+
+ public:
+  const Index query_blocks, key_blocks;
+  const EvenParts queries;
 
   template <class T>
   explicit AttentionBlocks(const AttentionShape<T>& shape) noexcept
       : query_blocks(divide_up(shape.queries, Queries)),
         key_blocks(divide_up(shape.keys, Keys)),
         queries(shape.queries, query_blocks),
-        keys(shape.keys, key_blocks) {}
-};
+        all_keys_(shape.keys),
+        key_groups_(divide_up(shape.keys, together), key_blocks) {}
 
-/// The rows of a block of keys.
-template <class T>
-Matrix<const T> rows_of(const Matrix<const T>& all, Range rows) noexcept {
-  return {all.at(rows.first, 0), rows.size(), all.columns, all.row_stride, 1};
-}
+  Range keys(Index block) const noexcept {
+    const Range groups = key_groups_[block];
+    return {groups.first * together, std::min(all_keys_, groups.last * together)};
+  }
+
+ private:
+  const Index all_keys_;
+  const EvenParts key_groups_;
+};
 
 template <class T, class Arch>
 class AttentionForward {
@@ -95,8 +103,8 @@ class AttentionForward {
   void run(Range blocks) noexcept {
     const Blocks cut(shape_);
     for (Index key_block = 0; key_block < cut.key_blocks; ++key_block) {
-      const Range keys = cut.keys[key_block];
-      const Panels<T, Arch> k(rows_of(k_, keys).transposed(), k_panels_), v(rows_of(v_, keys), v_panels_);
+      const Range keys = cut.keys(key_block);
+      const Panels<T, Arch> k(k_.rows_in(keys).transposed(), k_panels_), v(v_.rows_in(keys), v_panels_);
       for (Index block = blocks.first; block < blocks.last; ++block) {
         const Range queries = cut.queries[block];
         const bool first = key_block == 0;

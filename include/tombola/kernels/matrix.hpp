@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "tombola/core/parallel.hpp"
 #include "tombola/core/view.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
@@ -20,6 +21,7 @@ struct Matrix {
   }
 
   T* at(Index row, Index column) const noexcept { return data + row * row_stride + column * column_stride; }
+  Matrix rows_in(Range range) const noexcept { return {at(range.first, 0), range.size(), columns, row_stride, column_stride}; }
   /// A line is what is contiguous in memory: a row, or a column.
   bool lines_are_rows() const noexcept { return column_stride == 1; }
   /// Elements [first, first + count) of a line. A hook in the place of a matrix may write them to the buffer instead.
