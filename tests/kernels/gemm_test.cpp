@@ -105,7 +105,8 @@ template <class Arch, class T>
 void check_plans() {
   constexpr Index shapes[][3] = {{128, 100, 300}, {29, 27, 4000}, {300, 100, 70},
                                  {1500, 20, 33},  {30, 1600, 50}, {800, 800, 40},
-                                 {1100, 8, 520},  {8, 1100, 520}};  // the last two: an operand above 2 MiB, asked for ahead of time
+                                 {1100, 8, 520},  {8, 1100, 520},   // an operand above 2 MiB, asked for ahead of time
+                                 {16, 20, 33000}, {450, 20, 2100}};  // the same, read across k; a long B, packed for fewer rows
   Workspace scratch;
   for (const auto& shape : shapes) {
     const Index m = shape[0], n = shape[1], k = shape[2];
@@ -183,7 +184,7 @@ TEST_CASE("gemm: by hand") {
 TEST_CASE("gemm: the same bits for any number of threads, packed or not") {
   constexpr Index shapes[][3] = {{128, 300, 784}, {300, 784, 128}, {29, 27, 4000},
                                  {1800, 64, 64},  {900, 800, 800}, {40, 2000, 300},
-                                 {200, 272, 2200}, {1100, 8, 520}};  // the last: B, and A, is asked for ahead of time
+                                 {200, 272, 2200}, {1100, 8, 520},  {16, 20, 33000}};  // the last two: B or A is asked for ahead of time
   Workspace scratch;
   for (const auto& shape : shapes) {
     const Index m = shape[0], n = shape[1], k = shape[2];

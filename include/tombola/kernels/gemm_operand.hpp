@@ -52,14 +52,16 @@ constexpr bool stays_in_cache(Index rows, Index apart) noexcept {
   return rows <= places / std::gcd(apart / line, places) * ways;
 }
 
-/// Packing B pays where it has to be transposed, or where many tiles reread it; where registers are few, so that a tile needs a line of B as soon
+/// Packing B pays where it has to be transposed, or where many tiles reread it: more than some hundred rows of A if it is so long that it
+/// comes from memory; where registers are few, so that a tile needs a line of B as soon
 /// as in every sixth cycle, also where some do that find it in the second-level cache.
 template <class Tile, class B>
 bool reads_b_directly([[maybe_unused]] const B& b, [[maybe_unused]] Index m) noexcept {
   if constexpr (is_matrix<B>) {
     const Index visit = std::min(b.rows, m >= Tile::high ? Tile::deep : Tile::depth);
     const bool stays = Tile::many_registers || stays_in_cache(visit, b.row_stride * static_cast<Index>(sizeof(*b.data)));
-    return b.lines_are_rows() && m <= (stays ? 768 : 64);
+    const Index rereads = !stays ? 64 : b.rows > 2048 ? 400 : 768;
+    return b.lines_are_rows() && m <= rereads;
   } else {
     return false;
   }

@@ -57,6 +57,20 @@ class GemmProduct {
     T *a, *b, *buffer;
   };
 
+  /// A block of an operand that is read soon, `elements` of each k, so far apart in memory that the hardware does not see it coming:
+  /// asked for two cache lines at a time, while tiles are multiplied.
+  struct Wanted {
+    const T* data = nullptr;
+    Index elements = 0, step = 0;
+
+    GemmAhead<T> take() noexcept {
+      constexpr Index two_lines = 128 / static_cast<Index>(sizeof(T));
+      if (elements <= 0) return {};
+      elements -= two_lines;
+      return {std::exchange(data, data + two_lines), step};
+    }
+  };
+
   // The parts of the scratch memory, in elements. All begin at a multiple of 16.
   Index shared_a() const noexcept { return plan_.share_a() ? plan_.tiles * Tile::row_stride * plan_.slice : 0; }
   Index shared_b() const noexcept { return plan_.share_b() ? plan_.panels * Tile::columns * plan_.slice : 0; }
@@ -151,62 +165,53 @@ class GemmProduct {
     const Own own = this->own(worker);
     for (Index first = terms.first; first < terms.last; first += plan_.depth) {
       const Range k{first, std::min(terms.last, first + plan_.depth)};
-      const Index offset = first - terms.first;
       if (!plan_.direct_a && !plan_.share_a()) pack_a(tiles, k, own.a, own.buffer);
-      const auto a = [&](Index tile) {
-        const T* own_a = own.a + (tile - tiles.first) * Tile::row_stride * k.size();
-        return read_a(tile, k, plan_.share_a() ? shared_a(tile, offset, k.size()) : own_a);
-      };
-      // A tile of A stays in the first-level cache while C is walked along its rows, or else a panel of B does while C
-      // is walked down. The former is better, but not where the chunk packed A for itself: that fills the second-level cache.
-      const bool along_rows = plan_.share_b() && (plan_.direct_a || plan_.share_a());
-      const Matrix<T> c = plan_.split ? Matrix<T>{sums_ + slice * m_ * n_, m_, n_, n_, 1} : c_;
-      const bool add = first > (plan_.split ? terms.first : 0) || (!plan_.split && beta_ != T(0)), finishes = !plan_.split && k.last == k_;
-      const auto multiply = [&](const Range& rows, const GemmRead<T>& a, const Range& columns, const GemmRead<T>& b, const GemmAhead<T>& ahead) {
-        multiply_tile<T, Arch>(rows.size(), columns.size(), k.size(), a, b, c.at(rows.first, columns.first), c.row_stride, add, {}, ahead);
-        if (!finishes) return;
-        for (Index i = rows.first; i < rows.last; ++i) epilogue_(c.at(i, columns.first), i, columns.first, columns.size());
-      };
-      if (along_rows) {
-        for (Index tile = tiles.first; tile < tiles.last; ++tile) {
-          const Range rows = tile_rows(tile);
-          const GemmRead<T> of_a = a(tile);
-          for (Index panel = panels.first; panel < panels.last; ++panel) {
-            multiply(rows, of_a, panel_columns(panel), read_b(panel, k, offset, own), {});
-          }
-        }
-      } else {
-        Wanted next_a = k.last < terms.last ? wanted_a(tile_block, k.last) : wanted_a(tile_block + 1, terms.first);
-        for (Index panel = panels.first; panel < panels.last; ++panel) {
-          const Range columns = panel_columns(panel);
-          const GemmRead<T> b = read_b(panel, k, offset, own);
-          Wanted next_b = panel + 1 < panels.last ? wanted_b(panel + 1, k.first) : wanted_b(panels.first, k.last);
-          for (Index tile = tiles.first; tile < tiles.last; ++tile) {
-            multiply(tile_rows(tile), a(tile), columns, b, next_b.elements > 0 ? next_b.take() : next_a.take());
-          }
-        }
+      const Wanted next_a = k.last < terms.last ? wanted_a(tile_block, k.last) : wanted_a(tile_block + 1, terms.first);
+      multiply_block(slice, tiles, panels, k, own, next_a);
+    }
+  }
+
+  /// Some terms of k for a block of C. All that its tiles have in common is computed before the first one: a tile of few terms takes
+  /// no longer than what else could lie between two of them.
+  void multiply_block(Index slice, Range tiles, Range panels, Range k, const Own& own, Wanted next_a) const noexcept {
+    const Range terms = slice_terms(slice);
+    const Matrix<T> c = plan_.split ? Matrix<T>{sums_ + slice * m_ * n_, m_, n_, n_, 1} : c_;
+    const bool add = k.first > (plan_.split ? terms.first : 0) || (!plan_.split && beta_ != T(0)), finishes = !plan_.split && k.last == k_;
+    const auto multiply = [&](Range rows, const GemmRead<T>& a, Range columns, const GemmRead<T>& b, const GemmAhead<T>& ahead) {
+      multiply_tile<T, Arch>(rows.size(), columns.size(), k.size(), a, b, c.at(rows.first, columns.first), c.row_stride, add, {}, ahead);
+      if (!finishes) return;
+      for (Index i = rows.first; i < rows.last; ++i) epilogue_(c.at(i, columns.first), i, columns.first, columns.size());
+    };
+    const Index offset = k.first - terms.first;
+    const auto a_of = [&](Index tile) {
+      const T* own_a = own.a + (tile - tiles.first) * Tile::row_stride * k.size();
+      return read_a(tile, k, plan_.share_a() ? shared_a(tile, offset, k.size()) : own_a);
+    };
+    // A tile of A stays in the first-level cache while C is walked along its rows, or else a panel of B does while C
+    // is walked down. The former is better, but not where the chunk packed A for itself: that fills the second-level cache.
+    if (plan_.share_b() && (plan_.direct_a || plan_.share_a())) {
+      for (Index tile = tiles.first; tile < tiles.last; ++tile) {
+        const Range rows = tile_rows(tile);
+        const GemmRead<T> a = a_of(tile);
+        for (Index panel = panels.first; panel < panels.last; ++panel) multiply(rows, a, panel_columns(panel), read_b(panel, k, offset, own), {});
+      }
+      return;
+    }
+    for (Index panel = panels.first; panel < panels.last; ++panel) {
+      const Range columns = panel_columns(panel);
+      const GemmRead<T> b = read_b(panel, k, offset, own);
+      Wanted next_b = panel + 1 < panels.last ? wanted_b(panel + 1, k.first) : wanted_b(panels.first, k.last);
+      for (Index tile = tiles.first; tile < tiles.last; ++tile) {
+        multiply(tile_rows(tile), a_of(tile), columns, b, next_b.elements > 0 ? next_b.take() : next_a.take());
       }
     }
   }
 
-  /// A block of an operand that is read soon, `elements` of each k, so far apart in memory that the hardware does not see it coming:
-  /// asked for two cache lines at a time, while tiles are multiplied.
-  struct Wanted {
-    const T* data = nullptr;
-    Index elements = 0, step = 0;
-
-    GemmAhead<T> take() noexcept {
-      constexpr Index two_lines = 128 / static_cast<Index>(sizeof(T));
-      if (elements <= 0) return {};
-      elements -= two_lines;
-      return {std::exchange(data, data + two_lines), step};
-    }
-  };
   static bool is_large(Index elements) noexcept { return elements * static_cast<Index>(sizeof(T)) > Index{1} << 21; }  // others stay in a cache
-  /// Rows of A from term k on, if each worker packs its own from lines across k.
+  /// Rows of A from term k on, if lines run across k and each worker reads or packs its own.
   Wanted wanted_a([[maybe_unused]] Index tile_block, [[maybe_unused]] Index k) const noexcept {
     if constexpr (is_matrix<A>) {
-      if (plan_.direct_a || plan_.share_a() || a_.lines_are_rows() || tile_block == plan_.tile_blocks || !is_large(m_ * k_)) return {};
+      if (plan_.share_a() || a_.lines_are_rows() || tile_block == plan_.tile_blocks || !is_large(m_ * k_)) return {};
       const Range tiles = EvenParts(plan_.tiles, plan_.tile_blocks)[tile_block];
       const Index first = tile_rows(tiles.first).first;
       return {a_.at(first, k), tile_rows(tiles.last - 1).last - first, a_.column_stride};
