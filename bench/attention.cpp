@@ -191,11 +191,8 @@ void add_all(const std::vector<std::pair<const char*, Run (*)(Index, bool, const
     for (const bool backward : {false, true}) {
       const double operations =
           (backward ? 5 : 2) * 2.0 * static_cast<double>(shape_of(length).sequences * heads * size) * static_cast<double>(length * length);
-      std::vector<bench::Library> all;
-      for (const auto& [name, prepare] : libraries) {
-        all.push_back({name, [=, prepare = prepare](const Threads& threads) { return prepare(length, backward, threads); }});
-      }
-      bench::register_shares("attention", concat(length, '/', backward ? "backward" : "forward"), operations, all);
+      const auto bind = [=](const auto& prepare, const Threads& threads) { return prepare(length, backward, threads); };
+      bench::register_shares("attention", concat(length, '/', backward ? "backward" : "forward"), operations, bench::prepared(libraries, bind));
     }
   }
 }

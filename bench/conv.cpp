@@ -155,11 +155,8 @@ void add_all(const std::vector<std::pair<const char*, Run (*)(const ConvShape&, 
       if (layer.shape.in == 3 && direction == Direction::input_gradient) continue;  // images need none
       const ConvShape& s = layer.shape;
       const double operations = 2.0 * static_cast<double>(s.batch * s.out_height() * s.out_width() * s.out) * static_cast<double>(s.taps());
-      std::vector<bench::Library> all;
-      for (const auto& [name, prepare] : libraries) {
-        all.push_back({name, [=, shape = s, prepare = prepare](const Threads& threads) { return prepare(shape, direction, threads); }});
-      }
-      bench::register_shares("conv", concat(layer.name, '/', directions[static_cast<int>(direction)]), operations, all);
+      const auto bind = [=, shape = s](const auto& prepare, const Threads& threads) { return prepare(shape, direction, threads); };
+      bench::register_shares("conv", concat(layer.name, '/', directions[static_cast<int>(direction)]), operations, bench::prepared(libraries, bind));
     }
   }
 }

@@ -96,11 +96,8 @@ void add_all(const std::vector<std::pair<const char*, Multiply>>& libraries) {
   for (const auto& [m, n, k] : shapes) {
     for (const std::string form : {"NN", "NT", "TN"}) {
       const Product p{m, n, k, form[0] == 'T', form[1] == 'T'};
-      std::vector<bench::Library> all;
-      for (const auto& [name, multiply] : libraries) {
-        all.push_back({name, [=, multiply = multiply](const Threads& threads) { return prepare(multiply, p, threads); }});
-      }
-      bench::register_shares("gemm", concat(m, 'x', n, 'x', k, '/', form), 2.0 * static_cast<double>(m * n) * static_cast<double>(k), all);
+      bench::register_shares("gemm", concat(m, 'x', n, 'x', k, '/', form), 2.0 * static_cast<double>(m * n) * static_cast<double>(k),
+                             bench::prepared(libraries, [=](const Multiply& multiply, const Threads& threads) { return prepare(multiply, p, threads); }));
     }
   }
 }

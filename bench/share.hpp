@@ -1,5 +1,5 @@
 /// \file
-/// Measures a kernel as a share of the machine's peak of multiply-adds.
+/// Measures kernels of several libraries as shares of the machine's peak of multiply-adds.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "peak.hpp"
@@ -38,9 +39,17 @@ struct Library {
   std::function<Run(const Threads&)> prepare;
 };
 
+/// A library for each of `ways`, each a name and a way: `bind(way, threads)` is what is run.
+template <class Way, class Bind>
+std::vector<Library> prepared(const std::vector<std::pair<const char*, Way>>& ways, const Bind& bind) {
+  std::vector<Library> all;
+  for (const auto& [name, way] : ways) all.push_back({name, [bind, way = way](const Threads& threads) { return bind(way, threads); }});
+  return all;
+}
+
 /// Registers FAMILY/LIBRARY/CASE/1 and .../2, for so many threads as there are; the libraries of a case follow each other, so that what is
 /// compared is measured within seconds.
-inline void register_shares(const std::string& family, const std::string& which, double operations, const std::vector<Library>& libraries) {
+inline void register_shares(const std::string& family, const std::string& case_name, double operations, const std::vector<Library>& libraries) {
   for (const int count : {1, 2}) {
     if (count > available_threads()) continue;
     for (const Library& library : libraries) {
@@ -48,7 +57,7 @@ inline void register_shares(const std::string& family, const std::string& which,
         const Threads threads(count);
         measure_share(state, threads, operations, prepare(threads));
       };
-      const std::string name = concat(family, '/', library.name, '/', which, '/', count);
+      const std::string name = concat(family, '/', library.name, '/', case_name, '/', count);
       benchmark::RegisterBenchmark(name.c_str(), measure)->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
     }
   }

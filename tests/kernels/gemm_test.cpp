@@ -159,6 +159,16 @@ TEST_CASE("gemm: the plans of this test are the intended ones") {
   using Tile = kernels::GemmTile<float, simd::Native>;
   CHECK(kernels::reads_b_directly<Tile>(rows_of(520, 1100), 8));
   CHECK(kernels::reads_b_directly<Tile>(rows_of(2200, 272), 200));
+  // So are columns of A that are read where they lie; a long B is packed for fewer rows.
+  CHECK(kernels::reads_a_directly<Tile>(rows_of(33000, 16).transposed(), 20));
+  CHECK(plan_gemm<float, simd::Native>(16, 20, 33000, true, true).split);
+  CHECK(kernels::reads_b_directly<Tile>(rows_of(2000, 20), 60));
+  CHECK(kernels::reads_b_directly<Tile>(rows_of(2000, 20), 450) == Tile::many_registers);
+  CHECK_FALSE(kernels::reads_b_directly<Tile>(rows_of(2100, 20), 450));
+  // A chunk's next one may have the same rows of such an A.
+  CHECK(kernels::reads_a_directly<Tile>(rows_of(4160, 200).transposed(), 192));
+  const auto plan = plan_gemm<float, simd::Native>(200, 192, 4160, true, true);
+  CHECK((plan.split || (plan.tile_blocks > 1 && plan.panel_blocks > 1)));
 }
 
 TEST_CASE("gemm: which lines stay in the first-level cache") {
@@ -184,7 +194,7 @@ TEST_CASE("gemm: by hand") {
 TEST_CASE("gemm: the same bits for any number of threads, packed or not") {
   constexpr Index shapes[][3] = {{128, 300, 784}, {300, 784, 128}, {29, 27, 4000},
                                  {1800, 64, 64},  {900, 800, 800}, {40, 2000, 300},
-                                 {200, 272, 2200}, {1100, 8, 520},  {16, 20, 33000}};  // the last two: B or A is asked for ahead of time
+                                 {200, 272, 2200}, {1100, 8, 520},  {16, 20, 33000}};  // the last three: B or A is asked for ahead of time
   Workspace scratch;
   for (const auto& shape : shapes) {
     const Index m = shape[0], n = shape[1], k = shape[2];

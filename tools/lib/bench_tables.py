@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def run(program):
-    """One round of a program: its benchmarks by name, one after the other, so that a library and its peers are measured within seconds."""
+    """One round of a program: its benchmarks by name, one after the other, so that a library and its peers are measured within seconds (ours first)."""
     print(f"bench: {program.name}", file=sys.stderr, flush=True)
     result = subprocess.run([program, "--benchmark_format=json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     if result.returncode != 0:
@@ -37,7 +37,7 @@ def share(rounds, key):
     return [f"{median(rounds, key, 'flops') / 1e9:.0f}", f"{100 * median(rounds, key, 'share'):.0f}%"]
 
 
-def against(rounds, own, peers):
+def peer_cells(rounds, own, peers):
     """The cells `x peer` of FAMILY/tombola/CASE."""
     ratios = [speed_over(rounds, own, own.replace("/tombola/", f"/{peer}/")) for peer in peers]
     return [f"{ratio:.2f}" if ratio else "–" for ratio in ratios]
@@ -83,7 +83,7 @@ def gemm(rounds):
     rows = []
     for key in own_rows(rounds):
         _, _, shape, form, threads = key.split("/")
-        rows.append([shape.replace("x", " x "), form, threads, *share(rounds, key), *against(rounds, key, peers)])
+        rows.append([shape.replace("x", " x "), form, threads, *share(rounds, key), *peer_cells(rounds, key, peers)])
     return ["Packing inside all timings. NN: both matrices as they lie; NT: the second transposed; TN: the first. Share: of the peak of",
             "multiply-adds measured just before and after each row, on as many threads. `x library`: our speed over its.", ""] + table(
                 ["m x n x k", "form", "threads", "GFLOP/s", "share of peak"] + [f"x {peer}" for peer in peers], rows)
@@ -96,7 +96,7 @@ def conv(rounds):
         ratio = speed_over(rounds, key, key.replace("/tombola/", "/onednn/"))
         if ratio:
             logs.setdefault((direction, threads), []).append(math.log(ratio))
-        rows.append([layer, direction.replace("_", " "), threads, *share(rounds, key), *against(rounds, key, ["onednn"])])
+        rows.append([layer, direction.replace("_", " "), threads, *share(rounds, key), *peer_cells(rounds, key, ["onednn"])])
     lines = ["Batch 128. oneDNN in the layouts of its choice, reordering not counted; ours in the network's own layout, packing counted.", ""]
     lines += table(["layer", "direction", "threads", "GFLOP/s", "share of peak", "x onednn"], rows)
     if logs:
@@ -111,7 +111,7 @@ def attention(rounds):
     rows = []
     for key in own_rows(rounds):
         _, _, length, direction, threads = key.split("/")
-        rows.append([length, direction, threads, *share(rounds, key), *against(rounds, key, ["unfused", "onednn"])])
+        rows.append([length, direction, threads, *share(rounds, key), *peer_cells(rounds, key, ["unfused", "onednn"])])
     return ["Heads of 64 columns, about 4,096 tokens. A forward pass counts two products, a backward pass five. Unfused: the same from our own",
             "products and softmax, with the probabilities kept; oneDNN: the same from its matmul and softmax.", ""] + table(
                 ["length", "direction", "threads", "GFLOP/s", "share of peak", "x unfused", "x onednn"], rows)

@@ -52,9 +52,9 @@ constexpr bool stays_in_cache(Index rows, Index apart) noexcept {
   return rows <= places / std::gcd(apart / line, places) * ways;
 }
 
-/// Packing B pays where it has to be transposed, or where many tiles reread it: more than some hundred rows of A if it is so long that it
-/// comes from memory; where registers are few, so that a tile needs a line of B as soon
-/// as in every sixth cycle, also where some do that find it in the second-level cache.
+/// Packing B pays where it has to be transposed, or where many tiles reread it: fewer where it has so many terms that its lines come from far
+/// away; where registers are few, so that a tile needs a line of B as soon as in every sixth cycle, also where some do that find it in the
+/// second-level cache.
 template <class Tile, class B>
 bool reads_b_directly([[maybe_unused]] const B& b, [[maybe_unused]] Index m) noexcept {
   if constexpr (is_matrix<B>) {

@@ -57,8 +57,8 @@ class GemmProduct {
     T *a, *b, *buffer;
   };
 
-  /// A block of an operand that is read soon, `elements` of each k, so far apart in memory that the hardware does not see it coming:
-  /// asked for two cache lines at a time, while tiles are multiplied.
+  /// A block of an operand that is read soon, `elements` of each k: in another order than in memory, or far apart, so that the hardware does
+  /// not see it coming. Asked for two cache lines at a time, while tiles are multiplied.
   struct Wanted {
     const T* data = nullptr;
     Index elements = 0, step = 0;
@@ -166,13 +166,14 @@ class GemmProduct {
     for (Index first = terms.first; first < terms.last; first += plan_.depth) {
       const Range k{first, std::min(terms.last, first + plan_.depth)};
       if (!plan_.direct_a && !plan_.share_a()) pack_a(tiles, k, own.a, own.buffer);
-      const Wanted next_a = k.last < terms.last ? wanted_a(tile_block, k.last) : wanted_a(tile_block + 1, terms.first);
+      const bool same_rows = !plan_.share_b() && panel_block + 1 < plan_.panel_blocks;  // in the next chunk
+      const Wanted next_a = k.last < terms.last ? wanted_a(tile_block, k.last) : wanted_a(tile_block + !same_rows, terms.first);
       multiply_block(slice, tiles, panels, k, own, next_a);
     }
   }
 
-  /// Some terms of k for a block of C. All that its tiles have in common is computed before the first one: a tile of few terms takes
-  /// no longer than what else could lie between two of them.
+  /// Some terms of k for a block of C. What its tiles have in common is computed before the first one: between tiles of few terms it would
+  /// take a fifth of the time.
   void multiply_block(Index slice, Range tiles, Range panels, Range k, const Own& own, Wanted next_a) const noexcept {
     const Range terms = slice_terms(slice);
     const Matrix<T> c = plan_.split ? Matrix<T>{sums_ + slice * m_ * n_, m_, n_, n_, 1} : c_;
@@ -187,8 +188,8 @@ class GemmProduct {
       const T* own_a = own.a + (tile - tiles.first) * Tile::row_stride * k.size();
       return read_a(tile, k, plan_.share_a() ? shared_a(tile, offset, k.size()) : own_a);
     };
-    // A tile of A stays in the first-level cache while C is walked along its rows, or else a panel of B does while C
-    // is walked down. The former is better, but not where the chunk packed A for itself: that fills the second-level cache.
+    // A tile of A stays in the first-level cache while C is walked along its rows, or else a panel of B does while C is walked down. The
+    // former is better with panels that all chunks share, but not where the chunk packed A for itself: that fills the second-level cache.
     if (plan_.share_b() && (plan_.direct_a || plan_.share_a())) {
       for (Index tile = tiles.first; tile < tiles.last; ++tile) {
         const Range rows = tile_rows(tile);
@@ -208,7 +209,7 @@ class GemmProduct {
   }
 
   static bool is_large(Index elements) noexcept { return elements * static_cast<Index>(sizeof(T)) > Index{1} << 21; }  // others stay in a cache
-  /// Rows of A from term k on, if lines run across k and each worker reads or packs its own.
+  /// Rows of A from term k on, if lines run across k and no packed copy is shared.
   Wanted wanted_a([[maybe_unused]] Index tile_block, [[maybe_unused]] Index k) const noexcept {
     if constexpr (is_matrix<A>) {
       if (plan_.share_a() || a_.lines_are_rows() || tile_block == plan_.tile_blocks || !is_large(m_ * k_)) return {};

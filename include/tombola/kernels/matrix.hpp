@@ -21,6 +21,7 @@ struct Matrix {
   }
 
   T* at(Index row, Index column) const noexcept { return data + row * row_stride + column * column_stride; }
+  /// Some of the rows.
   Matrix rows_in(Range range) const noexcept { return {at(range.first, 0), range.size(), columns, row_stride, column_stride}; }
   /// A line is what is contiguous in memory: a row, or a column.
   bool lines_are_rows() const noexcept { return column_stride == 1; }
