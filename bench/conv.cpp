@@ -20,6 +20,7 @@
 #endif
 
 using namespace tombola;
+using bench::Run;
 using kernels::ConvShape;
 
 namespace {
@@ -92,8 +93,6 @@ struct Arrays {
         w(Tensor<float>::filled({s.out, s.taps()}, 0.25f)),
         y(Tensor<float>::filled({s.batch, s.out_height(), s.out_width(), s.out}, 0.125f)) {}
 };
-
-using bench::Run;
 
 Run tombola_conv(const ConvShape& s, Direction direction, const Threads& threads) {
   auto a = std::make_shared<Arrays>(s);

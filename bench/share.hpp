@@ -14,10 +14,12 @@
 
 namespace tombola::bench {
 
+/// A library's way to run one thing again and again.
+using Run = std::function<void()>;
+
 /// Runs once to warm up, then as often as the benchmark asks. Counters: "flops" a second, "peak" of multiply-adds on as many threads, the
 /// better of before and after, and "share" of it.
-template <class F>
-void measure_share(benchmark::State& state, const Threads& threads, double operations, const F& run) {
+inline void measure_share(benchmark::State& state, const Threads& threads, double operations, const Run& run) {
   run();
   double limit = peak<float>(threads);
   for (auto _ : state) {
@@ -30,9 +32,6 @@ void measure_share(benchmark::State& state, const Threads& threads, double opera
   state.counters["share"] = Counter(operations / limit, Counter::kIsIterationInvariantRate);
   state.counters["peak"] = Counter(limit, Counter::kDefaults, Counter::kIs1000);
 }
-
-/// A library's way to run one thing again and again.
-using Run = std::function<void()>;
 
 struct Library {
   const char* name;

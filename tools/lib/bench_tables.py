@@ -28,8 +28,9 @@ def median(rounds, key, field):
     return statistics.median(each[key][field] for each in rounds)
 
 
-def speed_over(rounds, own, other):
-    """The median of our speed over another's in the same round; None where the other was not measured."""
+def speed_over(rounds, own, peer):
+    """The median of FAMILY/tombola/CASE's speed over a peer's in the same round; None where the peer was not measured."""
+    other = own.replace("/tombola/", f"/{peer}/")
     return statistics.median(each[own]["flops"] / each[other]["flops"] for each in rounds) if other in rounds[0] else None
 
 
@@ -37,9 +38,7 @@ def share(rounds, key):
     return [f"{median(rounds, key, 'flops') / 1e9:.0f}", f"{100 * median(rounds, key, 'share'):.0f}%"]
 
 
-def peer_cells(rounds, own, peers):
-    """The cells `x peer` of FAMILY/tombola/CASE."""
-    ratios = [speed_over(rounds, own, own.replace("/tombola/", f"/{peer}/")) for peer in peers]
+def peer_cells(ratios):
     return [f"{ratio:.2f}" if ratio else "–" for ratio in ratios]
 
 
@@ -83,7 +82,7 @@ def gemm(rounds):
     rows = []
     for key in own_rows(rounds):
         _, _, shape, form, threads = key.split("/")
-        rows.append([shape.replace("x", " x "), form, threads, *share(rounds, key), *peer_cells(rounds, key, peers)])
+        rows.append([shape.replace("x", " x "), form, threads, *share(rounds, key), *peer_cells(speed_over(rounds, key, peer) for peer in peers)])
     return ["Packing inside all timings. NN: both matrices as they lie; NT: the second transposed; TN: the first. Share: of the peak of",
             "multiply-adds measured just before and after each row, on as many threads. `x library`: our speed over its.", ""] + table(
                 ["m x n x k", "form", "threads", "GFLOP/s", "share of peak"] + [f"x {peer}" for peer in peers], rows)
@@ -93,10 +92,10 @@ def conv(rounds):
     rows, logs = [], {}
     for key in own_rows(rounds):
         _, _, layer, direction, threads = key.split("/")
-        ratio = speed_over(rounds, key, key.replace("/tombola/", "/onednn/"))
+        ratio = speed_over(rounds, key, "onednn")
         if ratio:
             logs.setdefault((direction, threads), []).append(math.log(ratio))
-        rows.append([layer, direction.replace("_", " "), threads, *share(rounds, key), *peer_cells(rounds, key, ["onednn"])])
+        rows.append([layer, direction.replace("_", " "), threads, *share(rounds, key), *peer_cells([ratio])])
     lines = ["Batch 128. oneDNN in the layouts of its choice, reordering not counted; ours in the network's own layout, packing counted.", ""]
     lines += table(["layer", "direction", "threads", "GFLOP/s", "share of peak", "x onednn"], rows)
     if logs:
@@ -111,7 +110,7 @@ def attention(rounds):
     rows = []
     for key in own_rows(rounds):
         _, _, length, direction, threads = key.split("/")
-        rows.append([length, direction, threads, *share(rounds, key), *peer_cells(rounds, key, ["unfused", "onednn"])])
+        rows.append([length, direction, threads, *share(rounds, key), *peer_cells(speed_over(rounds, key, peer) for peer in ("unfused", "onednn"))])
     return ["Heads of 64 columns, about 4,096 tokens. A forward pass counts two products, a backward pass five. Unfused: the same from our own",
             "products and softmax, with the probabilities kept; oneDNN: the same from its matmul and softmax.", ""] + table(
                 ["length", "direction", "threads", "GFLOP/s", "share of peak", "x unfused", "x onednn"], rows)

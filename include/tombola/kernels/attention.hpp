@@ -47,30 +47,18 @@ simd::Batch<T, Arch> first_or(const simd::Batch<T, Arch>& x, Index count, T othe
 
 /// How queries and keys are cut into blocks of at most `Queries` and `Keys`: by their numbers alone; keys where registers end.
 template <Index Queries, Index Keys>
-class AttentionBlocks {
-  static constexpr Index group = 16;  ///< of keys
-  static_assert(Keys % group == 0);
-
- public:
-  const Index query_blocks, key_blocks;
+struct AttentionBlocks {
+  static_assert(Keys % 16 == 0);
+  Index query_blocks, key_blocks;
+  EvenParts queries;
+  EvenUnits<16> keys;
 
   template <class T>
   explicit AttentionBlocks(const AttentionShape<T>& shape) noexcept
       : query_blocks(divide_up(shape.queries, Queries)),
         key_blocks(divide_up(shape.keys, Keys)),
-        all_keys_(shape.keys),
-        queries_(shape.queries, query_blocks),
-        key_groups_(divide_up(shape.keys, group), key_blocks) {}
-
-  Range queries(Index block) const noexcept { return queries_[block]; }
-  Range keys(Index block) const noexcept {
-    const Range groups = key_groups_[block];
-    return {groups.first * group, std::min(all_keys_, groups.last * group)};
-  }
-
- private:
-  const Index all_keys_;
-  const EvenParts queries_, key_groups_;
+        queries(shape.queries, query_blocks),
+        keys(shape.keys, key_blocks) {}
 };
 
 template <class T, class Arch>
@@ -103,10 +91,10 @@ class AttentionForward {
   void run(Range blocks) noexcept {
     const Blocks cut(shape_);
     for (Index key_block = 0; key_block < cut.key_blocks; ++key_block) {
-      const Range keys = cut.keys(key_block);
+      const Range keys = cut.keys[key_block];
       const Panels<T, Arch> k(k_.rows_in(keys).transposed(), k_panels_), v(v_.rows_in(keys), v_panels_);
       for (Index block = blocks.first; block < blocks.last; ++block) {
-        const Range queries = cut.queries(block);
+        const Range queries = cut.queries[block];
         const bool first = key_block == 0;
         if (!first && shape_.visible(queries.last - 1) <= keys.first) continue;
         const Matrix<T> logits{logits_, queries.size(), keys.size(), round_up(keys.size(), 16), 1};
@@ -119,7 +107,7 @@ class AttentionForward {
                    {o_.at(queries.first, 0), queries.size(), o_.columns, o_.row_stride, 1}, !first);
       }
     }
-    if (blocks.size() > 0) finish({cut.queries(blocks.first).first, cut.queries(blocks.last - 1).last});
+    if (blocks.size() > 0) finish({cut.queries[blocks.first].first, cut.queries[blocks.last - 1].last});
   }
 
  private:

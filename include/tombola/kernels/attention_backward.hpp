@@ -61,12 +61,12 @@ class AttentionBackward {
     for (Index i = 0; i < shape_.queries; ++i) means_[i] = dot(dout_.at(i, 0), o_.at(i, 0));
     const Blocks cut(shape_);
     for (Index key_block = 0; key_block < cut.key_blocks; ++key_block) {
-      const Range keys = cut.keys(key_block);
+      const Range keys = cut.keys[key_block];
       const Panels<T, Arch> k_transposed(k_.rows_in(keys).transposed(), k_transposed_), v_transposed(v_.rows_in(keys).transposed(), v_transposed_);
       const Panels<T, Arch> k(k_.rows_in(keys), k_plain_);
       bool add_k = of_.add_k, add_v = of_.add_v;
       for (Index block = 0; block < cut.query_blocks; ++block) {
-        const Range queries = cut.queries(block);
+        const Range queries = cut.queries[block];
         const bool last = block + 1 == cut.query_blocks;  // these see more than any others: what nobody sees gets its zeros here
         if (key_block > 0 && !last && dbias == nullptr && shape_.visible(queries.last - 1) <= keys.first) continue;
         const Panels<T, Arch> q(q_.rows_in(queries), q_plain_), dout(dout_.rows_in(queries), dout_plain_);

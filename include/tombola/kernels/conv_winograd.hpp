@@ -131,13 +131,12 @@ class TapsGradient {
   Index sums() const noexcept { return Planes<T>::size(to_.channels, from_.channels); }
 
   void multiply(Index point, Index tiles, const Planes<T>& inputs, const Planes<T>& gradients, Index panel, const Planes<T>& sums, bool add) const noexcept {
-    const Range registers = EvenParts(registers_, panels_)[panel];
-    const Index first = registers.first * Tile::width, columns = std::min(from_.channels, registers.last * Tile::width) - first;
+    const Range columns = EvenUnits<Tile::width>(from_.channels, panels_)[panel];
     const Index count = divide_up(to_.channels, Tile::rows);
     for (Index tile = 0; tile < count; ++tile) {
       const Range rows = EvenParts(to_.channels, count)[tile];
-      multiply_tile<T, Arch>(rows.size(), columns, tiles, {gradients.at(point, 0, rows.first), gradients.stride}, {inputs.at(point, 0, first), inputs.stride},
-                             sums.at(point, rows.first, first), sums.stride, add);
+      multiply_tile<T, Arch>(rows.size(), columns.size(), tiles, {gradients.at(point, 0, rows.first), gradients.stride},
+                             {inputs.at(point, 0, columns.first), inputs.stride}, sums.at(point, rows.first, columns.first), sums.stride, add);
     }
   }
   void points_to_taps(const Planes<T>& sums, Index row, T* dw, bool add) const noexcept {
@@ -153,7 +152,7 @@ class TapsGradient {
 
   const TiledImages from_, to_;
   const TileBlocks blocks_;
-  const Index registers_ = divide_up(from_.channels, Tile::width), panels_ = divide_up(registers_, Tile::registers);
+  const Index panels_ = divide_up(from_.channels, Tile::columns);
 };
 
 }  // namespace winograd

@@ -22,6 +22,21 @@ class EvenParts {
   Index size_, longer_;
 };
 
+/// The same in whole units, of which the last one may be cut.
+template <Index unit>
+class EvenUnits {
+ public:
+  constexpr EvenUnits(Index count, Index parts) noexcept : count_(count), units_(divide_up(count, unit), parts) {}
+  constexpr Range operator[](Index part) const noexcept {
+    const Range units = units_[part];
+    return {units.first * unit, std::min(count_, units.last * unit)};
+  }
+
+ private:
+  Index count_;
+  EvenParts units_;
+};
+
 /// C is cut into tiles along its rows and panels along its columns; a chunk of work is a block of tiles x a block of
 /// panels. A block of an operand that one chunk alone reads is packed by that chunk, just before use; else the operand
 /// is packed beforehand, a slice of k at a time. Either way every element is packed once.

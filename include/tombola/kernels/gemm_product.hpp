@@ -101,10 +101,7 @@ class GemmProduct {
     return {slice * plan_.slice, std::min(k_, (slice + 1) * plan_.slice)};
   }
   Range tile_rows(Index tile) const noexcept { return rows_[tile]; }
-  Range panel_columns(Index panel) const noexcept {
-    const Range registers = registers_[panel];
-    return {registers.first * Tile::width, std::min(n_, registers.last * Tile::width)};
-  }
+  Range panel_columns(Index panel) const noexcept { return columns_[panel]; }
   /// The packed tile (panel) within a slice: blocks of `depth` terms one after the other, each tile after tile.
   T* shared_a(Index tile, Index offset, Index depth) const noexcept {
     return shared_a_ + Tile::row_stride * (offset * plan_.tiles + tile * depth);
@@ -264,7 +261,8 @@ class GemmProduct {
   const T beta_;
   const Index m_, n_, k_;
   const GemmPlan plan_;
-  const EvenParts rows_{m_, plan_.tiles}, registers_{divide_up(n_, Tile::width), plan_.panels};  // of tiles, of panels
+  const EvenParts rows_{m_, plan_.tiles};                      // of tiles
+  const EvenUnits<Tile::width> columns_{n_, plan_.panels};  // of panels
   T *shared_a_ = nullptr, *shared_b_ = nullptr, *sums_ = nullptr, *workers_ = nullptr;
 };
 

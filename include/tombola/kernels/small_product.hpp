@@ -17,9 +17,8 @@ class Panels {
   /// `scratch`: `Panels::scratch(k, n)` elements, as long as this is used.
   Panels(const Matrix<const T>& b, T* scratch) noexcept
       : depth_(b.rows),
-        columns_(b.columns),
         count_(panels(b.columns)),
-        registers_(divide_up(b.columns, Tile::width), count_) {
+        columns_(b.columns, count_) {
     if (b.lines_are_rows() && (simd::is_avx512<Arch> || b.columns % Tile::width == 0)) {
       data_ = b.data;
       step_ = b.row_stride;
@@ -29,7 +28,7 @@ class Panels {
     step_ = Tile::columns;
     packed_ = true;
     for (Index panel = 0; panel < count_; ++panel, scratch += Tile::columns * depth_) {
-      const Range part = columns(panel);
+      const Range part = columns_[panel];
       if (b.lines_are_rows()) {
         pack_across_k<Tile::columns, Arch>(b, part, {0, depth_}, 1, [](Index) { return Index{0}; }, scratch, scratch);
       } else {
@@ -44,7 +43,7 @@ class Panels {
     const Index tiles = divide_up(m, Tile::rows);
     const EvenParts parts(m, tiles);
     for (Index panel = 0; panel < count_; ++panel) {
-      const Range columns = this->columns(panel);
+      const Range columns = columns_[panel];
       const GemmRead<T> b{packed_ ? data_ + panel * Tile::columns * depth_ : data_ + columns.first, step_};
       for (Index tile = 0; tile < tiles; ++tile) {
         const Range rows = parts[tile];
@@ -56,13 +55,9 @@ class Panels {
 
  private:
   static constexpr Index panels(Index n) noexcept { return divide_up(n, Tile::columns); }
-  Range columns(Index panel) const noexcept {
-    const Range part = registers_[panel];
-    return {part.first * Tile::width, std::min(columns_, part.last * Tile::width)};
-  }
 
-  const Index depth_, columns_, count_;
-  const EvenParts registers_;
+  const Index depth_, count_;
+  const EvenUnits<Tile::width> columns_;
   const T* data_;
   Index step_;
   bool packed_ = false;
