@@ -19,6 +19,9 @@ struct GemmTile {
   static constexpr Index registers = many_registers ? 3 : 2;  ///< of B, for each k
   static constexpr Index columns = registers * width;
   static constexpr Index rows = many_registers ? 8 : 6;  ///< registers x rows sums, those of B and 1 of A fit in 32 (16)
+  static constexpr Index widest = many_registers ? 5 : registers;  ///< where a tile may be wide and low instead
+  /// The most rows of a tile of so many registers: their sums, those of B and 1 of A fit as well.
+  static constexpr Index rows_at(Index wide) noexcept { return wide <= registers ? rows : wide == 4 ? 6 : 5; }
   static constexpr Index row_stride = many_registers ? 8 : (rows + width - 1) / width * width;
   static constexpr Index depth = 384;       ///< terms of k between two visits to C: a panel of B stays in or near 48 KiB
   static constexpr Index deep = 2 * depth;  ///< the same where C is high: visits to it cost more than panels from the next cache
@@ -84,7 +87,7 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
   Batch sums[Rows][Registers];
 #pragma GCC unroll 16
   for (Index i = 0; i < Rows; ++i) {
-#pragma GCC unroll 3
+#pragma GCC unroll 5
     for (Index r = 0; r < Registers; ++r) sums[i][r] = Batch(T(0));
   }
   for (Index outer = 0; outer < pieces.outer; ++outer) {
@@ -108,7 +111,7 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
           }
         }
         Batch terms[Registers];
-#pragma GCC unroll 3
+#pragma GCC unroll 5
         for (Index r = 0; r < Registers; ++r) {
           const bool cut = masked && r == Registers - 1;  // elsewhere a short B is packed
           terms[r] = cut ? simd::load_part<T, Arch>(b + r * width, last) : simd::load<T, Arch>(b + r * width);
@@ -116,7 +119,7 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
 #pragma GCC unroll 16
         for (Index i = 0; i < Rows; ++i) {
           const Batch factor(a[along_k ? i * a_step : i]);
-#pragma GCC unroll 3
+#pragma GCC unroll 5
           for (Index r = 0; r < Registers; ++r) sums[i][r] = simd::fma(factor, terms[r], sums[i][r]);
         }
       }
@@ -127,7 +130,7 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
       T stored[Rows * Registers * width];
 #pragma GCC unroll 16
       for (Index i = 0; i < Rows; ++i) {
-#pragma GCC unroll 3
+#pragma GCC unroll 5
         for (Index r = 0; r < Registers; ++r) simd::store(stored + (i * Registers + r) * width, sums[i][r]);
       }
       return write_cut_tile<T, Arch>(Rows, Registers, stored, c, c_stride, columns, add);
@@ -136,7 +139,7 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
   if (add) {
 #pragma GCC unroll 16
     for (Index i = 0; i < Rows; ++i) {
-#pragma GCC unroll 3
+#pragma GCC unroll 5
       for (Index r = 0; r < Registers; ++r) {
         const T* from = c + i * c_stride + r * width;
         sums[i][r] = (masked && r == Registers - 1 ? simd::load_part<T, Arch>(from, last) : simd::load<T, Arch>(from)) + sums[i][r];
@@ -145,7 +148,7 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
   }
 #pragma GCC unroll 16
   for (Index i = 0; i < Rows; ++i) {
-#pragma GCC unroll 3
+#pragma GCC unroll 5
     for (Index r = 0; r < Registers; ++r) {
       T* to = c + i * c_stride + r * width;
       if (masked && r == Registers - 1) {
@@ -161,31 +164,32 @@ template <class T, class Pieces>
 using MultiplyTile = void (*)(const Pieces&, Index, const T*, Index, const T*, Index, T*, Index, Index, bool,
                               const GemmAhead<T>&) noexcept;
 
-/// `multiply_tile` for every height of a tile, [rows - 1], and width, [registers - 1].
-template <class T, class Arch, bool along_k, class Pieces>
+/// `multiply_tile` for every height of a tile, [rows - 1], and width up to `widest`, [registers - 1].
+template <class T, class Arch, bool along_k, class Pieces, Index widest>
 inline constexpr auto tile_table = [] {
   using Tile = GemmTile<T, Arch>;
-  std::array<std::array<MultiplyTile<T, Pieces>, Tile::registers>, Tile::rows> table{};
-  const auto fill = [&]<std::size_t... I>(std::index_sequence<I...>) {
-    ((table[I / Tile::registers][I % Tile::registers] =
-          &multiply_tile<T, Arch, I / Tile::registers + 1, I % Tile::registers + 1, along_k, Pieces>),
-     ...);
+  std::array<std::array<MultiplyTile<T, Pieces>, widest>, Tile::rows> table{};
+  const auto set = [&]<Index rows, Index registers>() {
+    if constexpr (rows <= Tile::rows_at(registers)) table[rows - 1][registers - 1] = &multiply_tile<T, Arch, rows, registers, along_k, Pieces>;
   };
-  fill(std::make_index_sequence<Tile::rows * Tile::registers>{});
+  const auto fill = [&]<std::size_t... I>(std::index_sequence<I...>) {
+    (set.template operator()<Index{I / widest} + 1, Index{I % widest} + 1>(), ...);
+  };
+  fill(std::make_index_sequence<Tile::rows * widest>{});
   return table;
 }();
 
 }  // namespace detail
 
 /// c = a b, or c += a b if `add`, for one tile.  a [rows, depth], b [depth, columns], c [rows, columns]; or the sum of such
-/// products over the pieces.
-template <class T, class Arch, class Pieces = GemmOnePiece>
+/// products over the pieces. At most `widest` registers of columns, and as many rows as the tile has at its width.
+template <class T, class Arch, class Pieces = GemmOnePiece, Index widest = GemmTile<T, Arch>::registers>
 void multiply_tile(Index rows, Index columns, Index depth, const GemmRead<T>& a, const GemmRead<T>& b, T* c,
                    Index c_stride, bool add, const Pieces& pieces = {}, const GemmAhead<T>& ahead = {}) noexcept {
   if constexpr (std::is_same_v<Pieces, GemmPieces>) {
-    if (pieces.outer == 1 && pieces.inner == 1) return multiply_tile<T, Arch>(rows, columns, depth, a, b, c, c_stride, add, GemmOnePiece{}, ahead);
+    if (pieces.outer == 1 && pieces.inner == 1) return multiply_tile<T, Arch, GemmOnePiece, widest>(rows, columns, depth, a, b, c, c_stride, add, {}, ahead);
   }
-  const auto& table = a.along_k ? detail::tile_table<T, Arch, true, Pieces> : detail::tile_table<T, Arch, false, Pieces>;
+  const auto& table = a.along_k ? detail::tile_table<T, Arch, true, Pieces, widest> : detail::tile_table<T, Arch, false, Pieces, widest>;
   const auto registers = static_cast<std::size_t>((columns - 1) / GemmTile<T, Arch>::width);
   table[static_cast<std::size_t>(rows - 1)][registers](pieces, depth, a.data, a.step, b.data, b.step, c, c_stride, columns, add,
                                                        ahead);

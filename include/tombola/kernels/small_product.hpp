@@ -2,62 +2,86 @@
 /// Products of matrices that stay in the cache: one thread, tile after tile, for kernels that are made of them.
 #pragma once
 
+#include <cassert>
+
 #include "tombola/kernels/gemm_pack.hpp"
 #include "tombola/kernels/gemm_plan.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
 /// The right factor b [k, n] of products, in panels of columns as the micro-kernel reads them: where it lies, or packed where it has
-/// to be transposed or cannot be read by masks.
+/// to be transposed or cannot be read by masks. A last column that would need a register of its own, as of keys with a class token, is
+/// multiplied by dot products, if it lies in one piece.
 template <class T, class Arch>
 class Panels {
   using Tile = GemmTile<T, Arch>;
+  using V = simd::Batch<T, Arch>;
+  static constexpr Index width = Tile::width, widest = Tile::widest * width;  // of a panel: low and wide tiles are fewer
 
  public:
   /// `scratch`: `Panels::scratch(k, n)` elements, as long as this is used.
   Panels(const Matrix<const T>& b, T* scratch) noexcept
       : depth_(b.rows),
-        count_(panels(b.columns)),
-        columns_(b.columns, count_) {
-    if (b.lines_are_rows() && (simd::is_avx512<Arch> || b.columns % Tile::width == 0)) {
+        odd_(!b.lines_are_rows() && b.columns > width && b.columns % width == 1 ? b.at(0, b.columns - 1) : nullptr),
+        count_(panels(whole(b))),
+        columns_(whole(b), count_) {
+    if (b.lines_are_rows() && (simd::is_avx512<Arch> || b.columns % width == 0)) {
       data_ = b.data;
       step_ = b.row_stride;
       return;
     }
     data_ = scratch;
-    step_ = Tile::columns;
+    step_ = widest;
     packed_ = true;
-    for (Index panel = 0; panel < count_; ++panel, scratch += Tile::columns * depth_) {
+    for (Index panel = 0; panel < count_; ++panel, scratch += widest * depth_) {
       const Range part = columns_[panel];
       if (b.lines_are_rows()) {
-        pack_across_k<Tile::columns, Arch>(b, part, {0, depth_}, 1, [](Index) { return Index{0}; }, scratch, scratch);
+        pack_across_k<widest, Arch>(b, part, {0, depth_}, 1, [](Index) { return Index{0}; }, scratch, scratch);
       } else {
-        pack_along_k<Tile::columns, Arch>(b, part, {0, depth_}, scratch, scratch);
+        pack_along_k<widest, Arch>(b, part, {0, depth_}, scratch, scratch);
       }
     }
   }
-  static constexpr Index scratch(Index k, Index n) noexcept { return panels(n) * Tile::columns * k; }
+  static constexpr Index scratch(Index k, Index n) noexcept { return panels(n) * widest * k; }
 
   /// c [m, n] = a b, or += a b if `add`, for a [m, k] read from its first row on.
   void multiply(Index m, const GemmRead<T>& a, const Matrix<T>& c, bool add) const noexcept {
-    const Index tiles = divide_up(m, Tile::rows);
-    const EvenParts parts(m, tiles);
     for (Index panel = 0; panel < count_; ++panel) {
       const Range columns = columns_[panel];
-      const GemmRead<T> b{packed_ ? data_ + panel * Tile::columns * depth_ : data_ + columns.first, step_};
+      const GemmRead<T> b{packed_ ? data_ + panel * widest * depth_ : data_ + columns.first, step_};
+      const Index tiles = divide_up(m, Tile::rows_at(divide_up(columns.size(), width)));
+      const EvenParts parts(m, tiles);
       for (Index tile = 0; tile < tiles; ++tile) {
         const Range rows = parts[tile];
-        multiply_tile<T, Arch>(rows.size(), columns.size(), depth_, {a.data + rows.first * (a.along_k ? a.step : 1), a.step, a.along_k}, b,
-                               c.at(rows.first, columns.first), c.row_stride, add);
+        const GemmRead<T> of_rows{a.data + rows.first * (a.along_k ? a.step : 1), a.step, a.along_k};
+        multiply_tile<T, Arch, GemmOnePiece, Tile::widest>(rows.size(), columns.size(), depth_, of_rows, b, c.at(rows.first, columns.first),
+                                                           c.row_stride, add);
       }
     }
+    if (odd_ != nullptr) multiply_odd_column(m, a, c, add);
   }
 
  private:
-  static constexpr Index panels(Index n) noexcept { return divide_up(n, Tile::columns); }
+  static constexpr Index panels(Index n) noexcept { return divide_up(n, widest); }
+  Index whole(const Matrix<const T>& b) const noexcept { return b.columns - (odd_ != nullptr ? 1 : 0); }
 
-  const Index depth_, count_;
-  const EvenUnits<Tile::width> columns_;
+  void multiply_odd_column(Index m, const GemmRead<T>& a, const Matrix<T>& c, bool add) const noexcept {
+    assert(a.along_k);
+    T* to = c.at(0, c.columns - 1);
+    for (Index i = 0; i < m; ++i, to += c.row_stride) {
+      const T* row = a.data + i * a.step;
+      V sum(T(0));
+      Index k = 0;
+      for (; k + width <= depth_; k += width) sum = simd::fma(simd::load<T, Arch>(row + k), simd::load<T, Arch>(odd_ + k), sum);
+      if (k < depth_) sum = simd::fma(simd::load_part<T, Arch>(row + k, depth_ - k), simd::load_part<T, Arch>(odd_ + k, depth_ - k), sum);
+      *to = simd::sum(sum) + (add ? *to : T(0));
+    }
+  }
+
+  const Index depth_;
+  const T* const odd_;
+  const Index count_;
+  const EvenUnits<width> columns_;
   const T* data_;
   Index step_;
   bool packed_ = false;
