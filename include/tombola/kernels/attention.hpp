@@ -99,10 +99,8 @@ class AttentionForward {
         if (!first && shape_.visible(queries.last - 1) <= keys.first) continue;
         const Matrix<T> logits{logits_, queries.size(), keys.size(), round_up(keys.size(), 16), 1};
         k.multiply(queries.size(), {q_.at(queries.first, 0), q_.row_stride, true}, logits, false);
-        for (Index i = queries.first; i < queries.last; ++i) {
-          ahead_.ask(i);
-          exponentials(i, keys, logits.at(i - queries.first, 0), first);
-        }
+        raise_tops(queries, keys, logits, first);
+        take_exponentials(queries, keys, logits, first);
         v.multiply(queries.size(), {logits.data, logits.row_stride, true},
                    {o_.at(queries.first, 0), queries.size(), o_.columns, o_.row_stride, 1}, !first);
       }
@@ -115,35 +113,49 @@ class AttentionForward {
   using V = simd::Batch<T, Arch>;
   static Index keys(const AttentionShape<T>& shape) noexcept { return round_up(std::min(shape.keys, most_keys), 16); }
 
-  /// One query's products with some keys become the exponentials of their logits less the largest so far.
-  void exponentials(Index i, Range keys, T* x, bool first) noexcept {
-    const Index visible = std::clamp<Index>(shape_.visible(i) - keys.first, 0, keys.size());
+  Index visible(Index i, Range keys) const noexcept { return std::clamp<Index>(shape_.visible(i) - keys.first, 0, keys.size()); }
+
+  /// The products of some queries and keys become logits, and the tops the largest so far; what was summed up is scaled to the new ones.
+  /// All rows before any exponentials: these would wait for the end of each row's reduction.
+  [[gnu::noinline]] void raise_tops(Range queries, Range keys, const Matrix<T>& logits, bool first) const noexcept {
     constexpr T none = -std::numeric_limits<T>::infinity(), lowest = std::numeric_limits<T>::lowest();
     const bool adds = terms_.any();
-    V tops(none);
-    for (Index j = 0; j < visible; j += lanes) {
-      const Index count = std::min(lanes, visible - j);
-      V logit = simd::load<T, Arch>(x + j) * V(shape_.scale);  // rounded and kept, so that the largest less the top is 0 and not its rounding
-      if (adds) logit = terms_.add(logit, i, keys.first + j, count);
-      if (count < lanes) logit = first_or<T, Arch>(logit, count, none);
-      simd::store(x + j, logit);
-      tops = simd::max(tops, logit);
-    }
-    const T old = first ? none : tops_[i], top = std::max({simd::highest(tops), old, lowest});
-    V sum(T(0));
-    for (Index j = 0; j < visible; j += lanes) {
-      const V p = simd::exp_nonpositive(simd::load<T, Arch>(x + j) - V(top));
-      simd::store(x + j, p);
-      sum = sum + p;
-    }
-    for (Index j = round_up(visible, lanes); j < keys.size(); ++j) x[j] = T(0);
-    tops_[i] = top;
-    if (first) {
-      sums_[i] = simd::sum(sum);
-    } else {
+    const V scale(shape_.scale);
+    for (Index i = queries.first; i < queries.last; ++i) {
+      T* x = logits.at(i - queries.first, 0);
+      const Index seen = visible(i, keys);
+      V tops(none);
+      for (Index j = 0; j < seen; j += lanes) {
+        const Index count = std::min(lanes, seen - j);
+        V logit = simd::load<T, Arch>(x + j) * scale;  // rounded and kept, so that the largest less the top is 0 and not its rounding
+        if (adds) logit = terms_.add(logit, i, keys.first + j, count);
+        if (count < lanes) logit = first_or<T, Arch>(logit, count, none);
+        simd::store(x + j, logit);
+        tops = simd::max(tops, logit);
+      }
+      for (Index j = round_up(seen, lanes); j < keys.size(); j += lanes) simd::store(x + j, V(T(0)));  // what their exponentials would be
+      const T old = first ? none : tops_[i], top = std::max({simd::highest(tops), old, lowest});
+      tops_[i] = top;
+      if (first || top == old) continue;
       const T less = std::exp(old - top);
-      sums_[i] = sums_[i] * less + simd::sum(sum);
-      if (less != T(1)) multiply(o_.at(i, 0), less);
+      sums_[i] *= less;
+      multiply(o_.at(i, 0), less);
+    }
+  }
+  /// Logits of what is seen become their exponentials, relative to the tops, and are added to the queries' sums.
+  [[gnu::noinline]] void take_exponentials(Range queries, Range keys, const Matrix<T>& logits, bool first) const noexcept {
+    for (Index i = queries.first; i < queries.last; ++i) {
+      ahead_.ask(i);
+      T* x = logits.at(i - queries.first, 0);
+      const Index seen = visible(i, keys);
+      const V top(tops_[i]);
+      V sum(T(0));
+      for (Index j = 0; j < seen; j += lanes) {
+        const V p = simd::exp_nonpositive(simd::load<T, Arch>(x + j) - top);
+        simd::store(x + j, p);
+        sum = sum + p;
+      }
+      sums_[i] = simd::sum(sum) + (first ? T(0) : sums_[i]);
     }
   }
 

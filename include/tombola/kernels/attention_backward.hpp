@@ -74,11 +74,7 @@ class AttentionBackward {
         const Matrix<T> p{p_, queries.size(), keys.size(), stride, 1}, dlogits{dlogits_, queries.size(), keys.size(), stride, 1};
         k_transposed.multiply(queries.size(), {q_.at(queries.first, 0), q_.row_stride, true}, p, false);
         v_transposed.multiply(queries.size(), {dout_.at(queries.first, 0), dout_.row_stride, true}, dlogits, false);
-        for (Index i = queries.first; i < queries.last; ++i) {
-          ahead_.ask(i);
-          T* to = dbias == nullptr ? nullptr : dbias + i * shape_.keys + keys.first;
-          differentiate(i, keys, p.at(i - queries.first, 0), dlogits.at(i - queries.first, 0), to, add_bias);
-        }
+        differentiate(queries, keys, p, dlogits, dbias, add_bias);
         dout.multiply(keys.size(), {p.data, stride}, {dv_.at(keys.first, 0), keys.size(), shape_.size, dv_.row_stride, 1}, add_v);
         q.multiply(keys.size(), {dlogits.data, stride}, {dk_.at(keys.first, 0), keys.size(), shape_.size, dk_.row_stride, 1}, add_k);
         k.multiply(queries.size(), {dlogits.data, stride, true}, {dq_.at(queries.first, 0), queries.size(), shape_.size, dq_.row_stride, 1},
@@ -103,27 +99,34 @@ class AttentionBackward {
     return simd::sum(sum);
   }
 
-  /// One query: x, its products with some keys, becomes their probabilities, and dx, the gradients of these, those of the products.
-  void differentiate(Index i, Range keys, T* x, T* dx, T* dbias, bool add_bias) const noexcept {
-    const Index visible = std::clamp<Index>(shape_.visible(i) - keys.first, 0, keys.size());
+  /// The products of some queries and keys become probabilities, and the gradients of these those of the products.
+  [[gnu::noinline]] void differentiate(Range queries, Range keys, const Matrix<T>& products, const Matrix<T>& gradients, T* dbias,
+                                       bool add_bias) const noexcept {
     const bool adds = terms_.any();
-    const V scale(shape_.scale), logsum(logsums_[i]), mean(means_[i]);
-    for (Index j = 0; j < keys.size(); j += lanes) {
-      const Index seen = std::clamp<Index>(visible - j, 0, lanes);
-      V logit = simd::load<T, Arch>(x + j) * scale;
-      if (adds) logit = terms_.add(logit, i, keys.first + j, seen);
-      V p = simd::exp_nonpositive(simd::min(V(T(0)), logit - logsum));  // above 0 by rounding alone, if multiplied and subtracted at once
-      V dlogit = p * (simd::load<T, Arch>(dx + j) - mean);
-      if (seen < lanes) {
-        p = first_or<T, Arch>(p, seen, T(0));
-        dlogit = first_or<T, Arch>(dlogit, seen, T(0));
+    const V scale(shape_.scale);
+    for (Index i = queries.first; i < queries.last; ++i) {
+      ahead_.ask(i);
+      T *x = products.at(i - queries.first, 0), *dx = gradients.at(i - queries.first, 0);
+      const Index visible = std::clamp<Index>(shape_.visible(i) - keys.first, 0, keys.size());
+      const V logsum(logsums_[i]), mean(means_[i]);
+      for (Index j = 0; j < keys.size(); j += lanes) {
+        const Index seen = std::clamp<Index>(visible - j, 0, lanes);
+        V logit = simd::load<T, Arch>(x + j) * scale;
+        if (adds) logit = terms_.add(logit, i, keys.first + j, seen);
+        V p = simd::exp_nonpositive(simd::min(V(T(0)), logit - logsum));  // above 0 by rounding alone, if multiplied and subtracted at once
+        V dlogit = p * (simd::load<T, Arch>(dx + j) - mean);
+        if (seen < lanes) {
+          p = first_or<T, Arch>(p, seen, T(0));
+          dlogit = first_or<T, Arch>(dlogit, seen, T(0));
+        }
+        simd::store(x + j, p);
+        simd::store(dx + j, dlogit * scale);
+        if (dbias == nullptr) continue;
+        const Index count = std::min(lanes, keys.size() - j);
+        T* to = dbias + i * shape_.keys + keys.first + j;
+        if (add_bias) dlogit = dlogit + simd::load_part<T, Arch>(to, count);
+        simd::store_part(to, dlogit, count);
       }
-      simd::store(x + j, p);
-      simd::store(dx + j, dlogit * scale);
-      if (dbias == nullptr) continue;
-      const Index count = std::min(lanes, keys.size() - j);
-      if (add_bias) dlogit = dlogit + simd::load_part<T, Arch>(dbias + j, count);
-      simd::store_part(dbias + j, dlogit, count);
     }
   }
 
