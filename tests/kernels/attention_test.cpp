@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <tuple>
+
 #include "support/architectures.hpp"
 #include "support/arrays.hpp"
 #include "support/worst.hpp"
@@ -160,6 +162,7 @@ TEST_CASE_TEMPLATE_DEFINE("attention", Kind, attention) {
   // Lengths on both sides of tiles, registers and blocks; head sizes that are, and are not, whole registers.
   for (const Index length : {1, 2, 5, 16, 17, 49, 64, 65, 129, 257}) check<T, Arch>({1, 2, length, length, 8});
   for (const Index size : {1, 3, 8, 16, 20, 32, 64, 80, 128}) check<T, Arch>({1, 1, 33, 33, size});
+  check<T, Arch>({1, 2, 33, 33, 1});  // a last key beyond whole registers, whose heads are apart
   check<T, Arch>({3, 2, 7, 50, 16});
   check<T, Arch>({2, 1, 130, 9, 12});
   check<T, Arch>({1, 1, 1, 300, 32});
@@ -197,48 +200,57 @@ TEST_CASE_TEMPLATE_DEFINE("attention: every length and head size", Kind, every_l
 TEST_CASE_TEMPLATE_APPLY(every_length, test::FloatOnEach);
 
 TEST_CASE("attention: NaN and infinite logits") {
-  const kernels::AttentionShape<float> shape{1, 1, 2, 3, 4, 0.5f};
-  std::vector<float> q(8, 1.0f), k(12, 1.0f), v(12, 2.0f), o(8), logsums(2);
-  std::vector<float> scratch(at(kernels::attention_scratch(shape, 1)));
-  const auto run = [&] {
-    kernels::attention<simd::Native, float>(1, shape, {}, {q.data(), 2, 4, 4}, {k.data(), 3, 4, 4}, {v.data(), 3, 4, 4}, {o.data(), 2, 4, 4},
-                                            logsums.data(), scratch.data());
-  };
-  run();
-  for (const float each : o) CHECK(each == 2.0f);
-  k[5] = std::numeric_limits<float>::quiet_NaN();
-  run();
-  for (const float each : o) CHECK(std::isnan(each));
-  k[5] = 1e4f;  // logits that float's exp does not reach
-  q[0] = q[1] = q[2] = q[3] = 1e4f;
-  run();
-  for (const float each : o) CHECK(each == 2.0f);
+  for (const Index keys : {3, 17, 300}) {  // at 17 the last one is a dot product, at 300 in the second block
+    CAPTURE(keys);
+    const kernels::AttentionShape<float> shape{1, 1, 2, keys, 4, 0.5f};
+    std::vector<float> q(8, 1.0f), k(at(4 * keys), 1.0f), v(at(4 * keys), 2.0f), o(8), logsums(2);
+    std::vector<float> scratch(at(kernels::attention_scratch(shape, 1)));
+    const auto run = [&] {
+      kernels::attention<simd::Native, float>(1, shape, {}, {q.data(), 2, 4, 4}, {k.data(), keys, 4, 4}, {v.data(), keys, 4, 4}, {o.data(), 2, 4, 4},
+                                              logsums.data(), scratch.data());
+    };
+    const auto close = [&](float x) { return std::abs(x - 2.0f) <= 1e-6f * static_cast<float>(keys); };  // probabilities rounded one by one
+    run();
+    for (const float each : o) CHECK(close(each));
+    float& last = k[at(4 * keys - 3)];
+    last = std::numeric_limits<float>::quiet_NaN();
+    run();
+    for (const float each : o) CHECK(std::isnan(each));
+    last = 1e4f;  // logits that float's exp does not reach
+    q[0] = q[1] = q[2] = q[3] = 1e4f;
+    run();
+    for (const float each : o) CHECK(each == 2.0f);
+  }
 }
 
 TEST_CASE_TEMPLATE_DEFINE("attention: one key is all that a query sees, however large the logit", Kind, huge_logits) {
   using T = typename Kind::T;
   using Arch = typename Kind::Arch;
   // Scales that are no powers of two: what is rounded away of these logits is far more than an exponent can be.
-  for (const auto& [size, factor] : {std::pair<Index, T>{3, T(229376)}, {3, T(163840)}, {2, T(327680)}, {2, T(393216)}, {2, T(-393216)}}) {
+  using Row = std::tuple<Index, Index, T>;
+  for (const auto& [keys, size, factor] :
+       {Row{1, 3, T(229376)}, {1, 3, T(163840)}, {1, 2, T(327680)}, {1, 2, T(393216)}, {1, 2, T(-393216)}, {17, 3, T(229376)}}) {
+    CAPTURE(keys);
     CAPTURE(size);
     CAPTURE(factor);
-    const kernels::AttentionShape<T> shape{1, 1, 1, 1, size, T(1) / std::sqrt(static_cast<T>(size))};
-    std::vector<T> q(at(size)), k(at(size)), v(at(size), T(2)), o(at(size)), logsum(1), dout(at(size), T(1)), dq(at(size)), dk(at(size)), dv(at(size));
-    q[0] = factor, k[0] = T(65536);
+    const kernels::AttentionShape<T> shape{1, 1, 1, keys, size, T(1) / std::sqrt(static_cast<T>(size))};
+    const Index all = keys * size, last = all - size;
+    std::vector<T> q(at(size)), k(at(all)), v(at(all), T(2)), o(at(size)), logsum(1), dout(at(size), T(1)), dq(at(size)), dk(at(all)), dv(at(all));
+    q[0] = factor, k[at(last)] = T(65536);
     std::vector<T> scratch(at(kernels::attention_scratch<Arch>(shape, 1)));
-    const auto heads = [size = size](auto* data) { return kernels::Heads<std::remove_pointer_t<decltype(data)>>{data, 1, size, size}; };
-    kernels::attention<Arch, T>(1, shape, {}, heads(std::as_const(q).data()), heads(std::as_const(k).data()), heads(std::as_const(v).data()), heads(o.data()),
-                                logsum.data(), scratch.data());
+    const auto heads = [size = size](auto* data, Index length = 1) { return kernels::Heads<std::remove_pointer_t<decltype(data)>>{data, length, size, size}; };
+    kernels::attention<Arch, T>(1, shape, {}, heads(std::as_const(q).data()), heads(std::as_const(k).data(), keys), heads(std::as_const(v).data(), keys),
+                                heads(o.data()), logsum.data(), scratch.data());
     for (const T each : o) CHECK(each == T(2));
     CHECK(std::isfinite(logsum[0]));
-    const kernels::AttentionGradient<T> gradient{heads(std::as_const(q).data()), heads(std::as_const(k).data()), heads(std::as_const(v).data()),
+    const kernels::AttentionGradient<T> gradient{heads(std::as_const(q).data()), heads(std::as_const(k).data(), keys), heads(std::as_const(v).data(), keys),
                                                  heads(std::as_const(o).data()), heads(std::as_const(dout).data()), logsum.data(),
-                                                 heads(dq.data()), heads(dk.data()), heads(dv.data()), false, false, false, nullptr, false};
+                                                 heads(dq.data()), heads(dk.data(), keys), heads(dv.data(), keys), false, false, false, nullptr, false};
     scratch.assign(at(kernels::attention_backward_scratch<Arch>(shape, {}, false, 1)), T(0));
     kernels::attention_backward<Arch, T>(1, shape, {}, gradient, scratch.data());
     for (Index i = 0; i < size; ++i) {
-      CHECK(dv[at(i)] == T(1));
-      CHECK((dq[at(i)] == T(0) && dk[at(i)] == T(0)));  // one probability, which is 1 whatever the logit
+      CHECK(dv[at(last + i)] == T(1));
+      CHECK((dq[at(i)] == T(0) && dk[at(last + i)] == T(0)));  // one probability, which is 1 whatever the logit
     }
   }
 }

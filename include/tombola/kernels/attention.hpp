@@ -113,27 +113,25 @@ class AttentionForward {
   using V = simd::Batch<T, Arch>;
   static Index keys(const AttentionShape<T>& shape) noexcept { return round_up(std::min(shape.keys, most_keys), 16); }
 
-  Index visible(Index i, Range keys) const noexcept { return std::clamp<Index>(shape_.visible(i) - keys.first, 0, keys.size()); }
-
   /// The products of some queries and keys become logits, and the tops the largest so far; what was summed up is scaled to the new ones.
   /// All rows before any exponentials: these would wait for the end of each row's reduction.
-  [[gnu::noinline]] void raise_tops(Range queries, Range keys, const Matrix<T>& logits, bool first) const noexcept {
+  void raise_tops(Range queries, Range keys, const Matrix<T>& logits, bool first) const noexcept {
     constexpr T none = -std::numeric_limits<T>::infinity(), lowest = std::numeric_limits<T>::lowest();
     const bool adds = terms_.any();
     const V scale(shape_.scale);
     for (Index i = queries.first; i < queries.last; ++i) {
       T* x = logits.at(i - queries.first, 0);
-      const Index seen = visible(i, keys);
+      const Index visible = shape_.visible(i, keys);
       V tops(none);
-      for (Index j = 0; j < seen; j += lanes) {
-        const Index count = std::min(lanes, seen - j);
+      for (Index j = 0; j < visible; j += lanes) {
+        const Index count = std::min(lanes, visible - j);
         V logit = simd::load<T, Arch>(x + j) * scale;  // rounded and kept, so that the largest less the top is 0 and not its rounding
         if (adds) logit = terms_.add(logit, i, keys.first + j, count);
         if (count < lanes) logit = first_or<T, Arch>(logit, count, none);
         simd::store(x + j, logit);
         tops = simd::max(tops, logit);
       }
-      for (Index j = round_up(seen, lanes); j < keys.size(); j += lanes) simd::store(x + j, V(T(0)));  // what their exponentials would be
+      for (Index j = round_up(visible, lanes); j < keys.size(); j += lanes) simd::store(x + j, V(T(0)));  // what their exponentials would be
       const T old = first ? none : tops_[i], top = std::max({simd::highest(tops), old, lowest});
       tops_[i] = top;
       if (first || top == old) continue;
@@ -142,15 +140,17 @@ class AttentionForward {
       multiply(o_.at(i, 0), less);
     }
   }
+
   /// Logits of what is seen become their exponentials, relative to the tops, and are added to the queries' sums.
+  /// A function of its own, without calls: so the exponential's constants stay in registers from row to row.
   [[gnu::noinline]] void take_exponentials(Range queries, Range keys, const Matrix<T>& logits, bool first) const noexcept {
     for (Index i = queries.first; i < queries.last; ++i) {
       ahead_.ask(i);
       T* x = logits.at(i - queries.first, 0);
-      const Index seen = visible(i, keys);
+      const Index visible = shape_.visible(i, keys);
       const V top(tops_[i]);
       V sum(T(0));
-      for (Index j = 0; j < seen; j += lanes) {
+      for (Index j = 0; j < visible; j += lanes) {
         const V p = simd::exp_nonpositive(simd::load<T, Arch>(x + j) - top);
         simd::store(x + j, p);
         sum = sum + p;

@@ -100,14 +100,13 @@ class AttentionBackward {
   }
 
   /// The products of some queries and keys become probabilities, and the gradients of these those of the products.
-  [[gnu::noinline]] void differentiate(Range queries, Range keys, const Matrix<T>& products, const Matrix<T>& gradients, T* dbias,
-                                       bool add_bias) const noexcept {
+  void differentiate(Range queries, Range keys, const Matrix<T>& products, const Matrix<T>& gradients, T* dbias, bool add_bias) const noexcept {
     const bool adds = terms_.any();
     const V scale(shape_.scale);
     for (Index i = queries.first; i < queries.last; ++i) {
       ahead_.ask(i);
       T *x = products.at(i - queries.first, 0), *dx = gradients.at(i - queries.first, 0);
-      const Index visible = std::clamp<Index>(shape_.visible(i) - keys.first, 0, keys.size());
+      const Index visible = shape_.visible(i, keys);
       const V logsum(logsums_[i]), mean(means_[i]);
       for (Index j = 0; j < keys.size(); j += lanes) {
         const Index seen = std::clamp<Index>(visible - j, 0, lanes);

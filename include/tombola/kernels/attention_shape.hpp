@@ -18,6 +18,8 @@ struct AttentionShape {
 
   /// How many keys query i sees, the first ones.
   Index visible(Index i) const noexcept { return causal ? std::clamp<Index>(i + 1 + keys - queries, 0, keys) : keys; }
+  /// The same of some keys.
+  Index visible(Index i, Range some) const noexcept { return std::clamp<Index>(visible(i) - some.first, 0, some.size()); }
 };
 
 /// The heads of queries, keys, values or outputs: head h of token t of sequence n begins at data[(n length + t) stride + h size].

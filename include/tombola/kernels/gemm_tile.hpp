@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <utility>
 
 #include "tombola/kernels/simd.hpp"
@@ -164,7 +165,7 @@ template <class T, class Pieces>
 using MultiplyTile = void (*)(const Pieces&, Index, const T*, Index, const T*, Index, T*, Index, Index, bool,
                               const GemmAhead<T>&) noexcept;
 
-/// `multiply_tile` for every height of a tile, [rows - 1], and width up to `widest`, [registers - 1].
+/// `multiply_tile` for every width of a tile up to `widest`, [rows - 1][registers - 1], and its heights; null for what the registers do not hold.
 template <class T, class Arch, bool along_k, class Pieces, Index widest>
 inline constexpr auto tile_table = [] {
   using Tile = GemmTile<T, Arch>;
@@ -187,10 +188,13 @@ template <class T, class Arch, class Pieces = GemmOnePiece, Index widest = GemmT
 void multiply_tile(Index rows, Index columns, Index depth, const GemmRead<T>& a, const GemmRead<T>& b, T* c,
                    Index c_stride, bool add, const Pieces& pieces = {}, const GemmAhead<T>& ahead = {}) noexcept {
   if constexpr (std::is_same_v<Pieces, GemmPieces>) {
-    if (pieces.outer == 1 && pieces.inner == 1) return multiply_tile<T, Arch, GemmOnePiece, widest>(rows, columns, depth, a, b, c, c_stride, add, {}, ahead);
+    if (pieces.outer == 1 && pieces.inner == 1) {
+      return multiply_tile<T, Arch, GemmOnePiece, widest>(rows, columns, depth, a, b, c, c_stride, add, {}, ahead);
+    }
   }
   const auto& table = a.along_k ? detail::tile_table<T, Arch, true, Pieces, widest> : detail::tile_table<T, Arch, false, Pieces, widest>;
   const auto registers = static_cast<std::size_t>((columns - 1) / GemmTile<T, Arch>::width);
+  assert((GemmTile<T, Arch>::rows_at(static_cast<Index>(registers) + 1) >= rows));
   table[static_cast<std::size_t>(rows - 1)][registers](pieces, depth, a.data, a.step, b.data, b.step, c, c_stride, columns, add,
                                                        ahead);
 }

@@ -10,13 +10,13 @@
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
 /// The right factor b [k, n] of products, in panels of columns as the micro-kernel reads them: where it lies, or packed where it has
-/// to be transposed or cannot be read by masks. A last column that would need a register of its own, as of keys with a class token, is
-/// multiplied by dot products, if it lies in one piece.
+/// to be transposed or cannot be read by masks. The last column of a transposed b, if it alone would need another register, as of keys with
+/// a class token, is multiplied by dot products: summed in another order than it would be further in.
 template <class T, class Arch>
 class Panels {
   using Tile = GemmTile<T, Arch>;
   using V = simd::Batch<T, Arch>;
-  static constexpr Index width = Tile::width, widest = Tile::widest * width;  // of a panel: low and wide tiles are fewer
+  static constexpr Index width = Tile::width, most_columns = Tile::widest * width;  // of a panel: low and wide tiles are fewer
 
  public:
   /// `scratch`: `Panels::scratch(k, n)` elements, as long as this is used.
@@ -31,24 +31,24 @@ class Panels {
       return;
     }
     data_ = scratch;
-    step_ = widest;
+    step_ = most_columns;
     packed_ = true;
-    for (Index panel = 0; panel < count_; ++panel, scratch += widest * depth_) {
+    for (Index panel = 0; panel < count_; ++panel, scratch += most_columns * depth_) {
       const Range part = columns_[panel];
       if (b.lines_are_rows()) {
-        pack_across_k<widest, Arch>(b, part, {0, depth_}, 1, [](Index) { return Index{0}; }, scratch, scratch);
+        pack_across_k<most_columns, Arch>(b, part, {0, depth_}, 1, [](Index) { return Index{0}; }, scratch, scratch);
       } else {
-        pack_along_k<widest, Arch>(b, part, {0, depth_}, scratch, scratch);
+        pack_along_k<most_columns, Arch>(b, part, {0, depth_}, scratch, scratch);
       }
     }
   }
-  static constexpr Index scratch(Index k, Index n) noexcept { return panels(n) * widest * k; }
+  static constexpr Index scratch(Index k, Index n) noexcept { return panels(n) * most_columns * k; }
 
-  /// c [m, n] = a b, or += a b if `add`, for a [m, k] read from its first row on.
+  /// c [m, n] = a b, or += a b if `add`, for a [m, k] read from its first row on. With a transposed b: a read along k, and not `add`.
   void multiply(Index m, const GemmRead<T>& a, const Matrix<T>& c, bool add) const noexcept {
     for (Index panel = 0; panel < count_; ++panel) {
       const Range columns = columns_[panel];
-      const GemmRead<T> b{packed_ ? data_ + panel * widest * depth_ : data_ + columns.first, step_};
+      const GemmRead<T> b{packed_ ? data_ + panel * most_columns * depth_ : data_ + columns.first, step_};
       const Index tiles = divide_up(m, Tile::rows_at(divide_up(columns.size(), width)));
       const EvenParts parts(m, tiles);
       for (Index tile = 0; tile < tiles; ++tile) {
@@ -58,15 +58,16 @@ class Panels {
                                                            c.row_stride, add);
       }
     }
-    if (odd_ != nullptr) multiply_odd_column(m, a, c, add);
+    if (odd_ == nullptr) return;
+    assert(a.along_k && !add);
+    multiply_odd_column(m, a, c);
   }
 
  private:
-  static constexpr Index panels(Index n) noexcept { return divide_up(n, widest); }
+  static constexpr Index panels(Index n) noexcept { return divide_up(n, most_columns); }
   Index whole(const Matrix<const T>& b) const noexcept { return b.columns - (odd_ != nullptr ? 1 : 0); }
 
-  void multiply_odd_column(Index m, const GemmRead<T>& a, const Matrix<T>& c, bool add) const noexcept {
-    assert(a.along_k);
+  void multiply_odd_column(Index m, const GemmRead<T>& a, const Matrix<T>& c) const noexcept {
     T* to = c.at(0, c.columns - 1);
     for (Index i = 0; i < m; ++i, to += c.row_stride) {
       const T* row = a.data + i * a.step;
@@ -74,7 +75,7 @@ class Panels {
       Index k = 0;
       for (; k + width <= depth_; k += width) sum = simd::fma(simd::load<T, Arch>(row + k), simd::load<T, Arch>(odd_ + k), sum);
       if (k < depth_) sum = simd::fma(simd::load_part<T, Arch>(row + k, depth_ - k), simd::load_part<T, Arch>(odd_ + k, depth_ - k), sum);
-      *to = simd::sum(sum) + (add ? *to : T(0));
+      *to = simd::sum(sum);
     }
   }
 
