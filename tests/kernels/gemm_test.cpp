@@ -152,11 +152,16 @@ TEST_CASE("gemm: the plans of this test are the intended ones") {
   CHECK(plan_gemm<float, simd::Native>(300, 100, 70, false, false).share_b());
   CHECK_FALSE(plan_gemm<float, simd::Native>(30, 1600, 50, false, false).share_b());
   CHECK(plan_gemm<float, simd::Native>(800, 800, 900, false, false).slices > 1);
+  using Tile = kernels::GemmTile<float, simd::Native>;
+  const auto dealt = [](Index threads) { return plan_gemm<float, simd::Native>(100, 19 * Tile::width, 700, true, false, threads); };
+  CHECK(dealt(1).parts == 1);
+  CHECK((dealt(2).part_columns == 9 * Tile::width && dealt(2).rest_panels() == 1));
+  CHECK(dealt(19).rest_panels() == 0);
+  CHECK((dealt(20).part_panels == 0 && dealt(20).chunks() == 20 * dealt(20).panels));
   // Above 2 MiB, columns of A that each worker packs and rows of B read where they lie are asked for ahead of time.
   const auto rows_of = [](Index rows, Index columns) { return Matrix<const float>{nullptr, rows, columns, columns, 1}; };
   CHECK_FALSE(kernels::reads_a_directly<kernels::GemmTile<float, simd::Native>>(rows_of(520, 1100).transposed(), 8));
   for (const bool direct_b : {false, true}) CHECK_FALSE(plan_gemm<float, simd::Native>(1100, 8, 520, false, direct_b).share_a());
-  using Tile = kernels::GemmTile<float, simd::Native>;
   CHECK(kernels::reads_b_directly<Tile>(rows_of(520, 1100), 8));
   CHECK(kernels::reads_b_directly<Tile>(rows_of(2200, 272), 200));
   // So are columns of A that are read where they lie; a long B is packed for fewer rows.
@@ -194,7 +199,8 @@ TEST_CASE("gemm: by hand") {
 TEST_CASE("gemm: the same bits for any number of threads, packed or not") {
   constexpr Index shapes[][3] = {{128, 300, 784}, {300, 784, 128}, {29, 27, 4000},
                                  {1800, 64, 64},  {900, 800, 800}, {40, 2000, 300},
-                                 {200, 272, 2200}, {1100, 8, 520},  {16, 20, 33000}};  // the last three: B or A is asked for ahead of time
+                                 {200, 272, 2200}, {1100, 8, 520},  {16, 20, 33000},  // these three: B or A is asked for ahead of time
+                                 {100, 10, 700},  {250, 96, 100}};  // panels are dealt out: fewer registers than threads; as many for each of two
   Workspace scratch;
   for (const auto& shape : shapes) {
     const Index m = shape[0], n = shape[1], k = shape[2];

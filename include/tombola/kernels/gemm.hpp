@@ -66,10 +66,10 @@ void gemm(const Threads& threads, Workspace& scratch, const A& a, const B& b, st
   if (c.rows == 0 || c.columns == 0) return;
   if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
     if (a.columns == 0) return detail::gemm_of_nothing(beta, c, epilogue);
-    detail::GemmProduct<T, Arch, A, B, Epilogue> product(a, b, beta, c, epilogue);
     // Waking a second thread takes as long as this many multiplications.
     const Threads alone(1);
     const Threads& useful = c.rows * c.columns * a.columns < Index{1} << 19 ? alone : threads;
+    detail::GemmProduct<T, Arch, A, B, Epilogue> product(a, b, beta, c, epilogue, useful.count());
     product.run(useful, scratch.take<T>(product.scratch(useful)));
   } else {
     detail::gemm_plain(threads, scratch, a, b, beta, c, epilogue);

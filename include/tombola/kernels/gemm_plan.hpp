@@ -1,5 +1,5 @@
 /// \file
-/// GemmPlan: how a product is cut, as a function of its shape and the instruction set alone.
+/// GemmPlan: how a product is cut. What decides its bits is a function of its shape and the instruction set alone.
 #pragma once
 
 #include "tombola/core/parallel.hpp"
@@ -41,6 +41,8 @@ class EvenUnits {
 /// panels. A block of an operand that one chunk alone reads is packed by that chunk, just before use; else the operand
 /// is packed beforehand, a slice of k at a time. Either way every element is packed once.
 /// Where C is small and k long, the slices of k are the chunks instead; their sums are added in order at the end.
+/// Where C is low and B packed, panels are dealt out to the threads: to each as many registers of columns, in panels of its own, one a chunk. The
+/// registers that are left, fewer than threads, each packs for itself, for some of the rows.
 struct GemmPlan {
   bool direct_a, direct_b;          ///< read where the matrix lies, not packed
   Index tiles, panels;              ///< of C, along its rows and its columns; as even as tiles of rows and registers are
@@ -48,15 +50,29 @@ struct GemmPlan {
   Index depth;                      ///< terms of k between two visits to C: a multiple of 16
   Index slice, slices;              ///< terms of k packed at once, a multiple of depth; how many such slices
   bool split;                       ///< each slice is a chunk with sums of its own
+  Index parts = 1;                  ///< threads that panels are dealt out to; 1: chunks are blocks
+  Index part_panels, part_columns;  ///< what each of them has for itself
 
   bool share_a() const noexcept { return !direct_a && panel_blocks > 1; }
   bool share_b() const noexcept { return !direct_b && tile_blocks > 1; }
+  Index rest_panels() const noexcept { return panels - parts * part_panels; }
+  Index chunks() const noexcept { return parts == 1 ? tile_blocks * panel_blocks : parts * (part_panels + rest_panels()); }
+
+  /// `registers` of columns, of which a panel has at most `of_panel`, to so many threads.
+  void deal_out(Index registers, Index of_panel, Index width, Index threads) noexcept {
+    const Index own = registers / threads, rest = registers % threads;
+    parts = threads;
+    part_panels = divide_up(own, of_panel);
+    part_columns = own * width;
+    panels = parts * part_panels + divide_up(rest, of_panel);
+  }
 };
 
 /// The plan for c [m, n] = a [m, k] b [k, n], none of them 0. `depth`, `split` and, where it splits, `slice` alone decide the bits of the
-/// result; they depend on m, n and k, and not on whether an operand is packed.
+/// result; they depend on m, n and k, and not on whether an operand is packed, nor on `threads`: those that panels may be dealt out to, 1 where
+/// each element of B may be asked for once only.
 template <class T, class Arch>
-GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noexcept {
+GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Index threads = 1) noexcept {
   using Tile = GemmTile<T, Arch>;
   constexpr Index enough_chunks = 16;               // to keep a few threads busy to the end
   constexpr Index few_tiles = 32;                   // of A: they stay in the second-level cache while panels of B pass by
@@ -69,7 +85,8 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noex
   plan.tiles = divide_up(m, Tile::rows);
   plan.panels = divide_up(n, Tile::columns);
   const bool panel_by_panel = plan.tiles <= few_tiles && !direct_b;  // each chunk packs its own panels
-  if (panel_by_panel) plan.panels = std::min(round_up(plan.panels, 4), divide_up(n, Tile::width));
+  const Index registers = divide_up(n, Tile::width);
+  if (panel_by_panel) plan.panels = std::min(round_up(plan.panels, 4), registers);
   plan.depth = round_up(divide_up(k, divide_up(k, m >= Tile::high ? Tile::deep : Tile::depth)), 16);
   // Tiles of a chunk: few, so that another thread may take it over late; more where they are packed from lines across k.
   const Index block_tiles = !direct_a && m >= 4096 ? std::max<Index>(8, 8192 / plan.depth) : 8;
@@ -78,16 +95,17 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b) noex
   const Index block_panels = std::max<Index>(1, block_elements / (plan.depth * Tile::columns));
   const Index depths = divide_up(k, plan.depth);
 
-  const Index parts = std::min(enough_chunks, depths / 2);  // of two visits or more, so that adding the sums is little
-  plan.split = parts >= 4 && m <= 256 && m * n <= 65536;
+  const Index slices = std::min(enough_chunks, depths / 2);  // of two visits or more, so that adding the sums is little
+  plan.split = slices >= 4 && m <= 256 && m * n <= 65536;
   if (plan.split) {
     plan.tile_blocks = plan.panel_blocks = 1;
-    plan.slice = divide_up(depths, parts) * plan.depth;
+    plan.slice = divide_up(depths, slices) * plan.depth;
   } else {
+    if (panel_by_panel && threads > 1) plan.deal_out(registers, Tile::registers, Tile::width, threads);
     plan.tile_blocks = panel_by_panel ? 1 : divide_up(plan.tiles, block_tiles);
-    plan.panel_blocks = divide_up(plan.panels, plan.share_b() && !packs_own_a ? block_panels : plan.panels);
+    plan.panel_blocks = plan.parts > 1 ? plan.panels : divide_up(plan.panels, plan.share_b() && !packs_own_a ? block_panels : plan.panels);
     const auto chunks = [&] { return plan.tile_blocks * plan.panel_blocks; };
-    while (chunks() < std::min(enough_chunks, plan.tiles * plan.panels) && m * n / chunks() * k > small_chunk) {
+    while (plan.parts == 1 && chunks() < std::min(enough_chunks, plan.tiles * plan.panels) && m * n / chunks() * k > small_chunk) {
       const bool narrower = plan.panel_blocks < plan.panels && (!plan.share_b() || plan.tile_blocks == plan.tiles);
       if (panel_by_panel && !narrower) break;
       Index& blocks = narrower ? plan.panel_blocks : plan.tile_blocks;

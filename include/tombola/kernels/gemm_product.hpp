@@ -15,7 +15,7 @@ class GemmProduct {
   using Tile = GemmTile<T, Arch>;
 
  public:
-  GemmProduct(const A& a, const B& b, T beta, const Matrix<T>& c, const Epilogue& epilogue) noexcept
+  GemmProduct(const A& a, const B& b, T beta, const Matrix<T>& c, const Epilogue& epilogue, int threads) noexcept
       : a_(a),
         b_(b),
         c_(c),
@@ -24,7 +24,7 @@ class GemmProduct {
         m_(c.rows),
         n_(c.columns),
         k_(a.columns),
-        plan_(plan_gemm<T, Arch>(m_, n_, k_, reads_a_directly<Tile>(a, n_), reads_b_directly<Tile>(b, m_))) {}
+        plan_(plan_gemm<T, Arch>(m_, n_, k_, reads_a_directly<Tile>(a, n_), reads_b_directly<Tile>(b, m_), is_matrix<B> ? threads : 1)) {}
 
   /// Elements of scratch memory.
   std::size_t scratch(const Threads& threads) const noexcept {
@@ -47,8 +47,7 @@ class GemmProduct {
     const Index packs = divide_up(plan_.slice, plan_.depth) * (groups_a() + groups_b());
     for (Index slice = 0; slice < plan_.slices; ++slice) {
       parallel_for(threads, packs, [&](Index chunk, int worker) { pack_chunk(slice, chunk, worker); });
-      parallel_for(threads, plan_.tile_blocks * plan_.panel_blocks,
-                   [&](Index chunk, int worker) { multiply_chunk(slice, chunk, worker); });
+      parallel_for(threads, plan_.chunks(), [&](Index chunk, int worker) { multiply_chunk(slice, chunk, worker); });
     }
   }
 
@@ -101,7 +100,13 @@ class GemmProduct {
     return {slice * plan_.slice, std::min(k_, (slice + 1) * plan_.slice)};
   }
   Range tile_rows(Index tile) const noexcept { return rows_[tile]; }
-  Range panel_columns(Index panel) const noexcept { return columns_[panel]; }
+  Range panel_columns(Index panel) const noexcept {
+    if (plan_.parts == 1) return columns_[panel];
+    const Index whole = plan_.parts * plan_.part_panels, part = panel < whole ? panel / plan_.part_panels : plan_.parts;
+    const Range columns = panel < whole ? EvenUnits<Tile::width>(plan_.part_columns, plan_.part_panels)[panel % plan_.part_panels]
+                                        : EvenUnits<Tile::width>(n_ - plan_.parts * plan_.part_columns, plan_.rest_panels())[panel - whole];
+    return {part * plan_.part_columns + columns.first, std::min(n_, part * plan_.part_columns + columns.last)};
+  }
   /// The packed tile (panel) within a slice: blocks of `depth` terms one after the other, each tile after tile.
   T* shared_a(Index tile, Index offset, Index depth) const noexcept {
     return shared_a_ + Tile::row_stride * (offset * plan_.tiles + tile * depth);
@@ -154,6 +159,7 @@ class GemmProduct {
   /// The terms of one slice of k for one block of C (or, where k is split, for the slice's own sums). Chunks that follow
   /// one another share what is packed for them, so that it stays in the second-level cache.
   void multiply_chunk(Index slice, Index chunk, int worker) const noexcept {
+    if (plan_.parts > 1) return multiply_dealt_chunk(slice, chunk, worker);
     const Range terms = slice_terms(slice);
     const Index tile_block = plan_.share_b() ? chunk % plan_.tile_blocks : chunk / plan_.panel_blocks;
     const Index panel_block = plan_.share_b() ? chunk / plan_.tile_blocks : chunk % plan_.panel_blocks;
@@ -166,6 +172,22 @@ class GemmProduct {
       const bool same_rows = !plan_.share_b() && panel_block + 1 < plan_.panel_blocks;  // in the next chunk
       const Wanted next_a = k.last < terms.last ? wanted_a(tile_block, k.last) : wanted_a(tile_block + !same_rows, terms.first);
       multiply_block(slice, tiles, panels, k, own, next_a);
+    }
+  }
+
+  /// The same for a panel that one thread has for itself, or for some rows of one that was left.
+  void multiply_dealt_chunk(Index slice, Index chunk, int worker) const noexcept {
+    const Range terms = slice_terms(slice);
+    const Index of_part = plan_.part_panels + plan_.rest_panels(), part = chunk / of_part, number = chunk % of_part;
+    const bool whole = number < plan_.part_panels;
+    const Index panel = whole ? part * plan_.part_panels + number : (plan_.parts - 1) * plan_.part_panels + number;
+    const Range tiles = whole ? Range{0, plan_.tiles} : EvenParts(plan_.tiles, plan_.parts)[part];
+    if (tiles.size() == 0) return;
+    const Own own = this->own(worker);
+    for (Index first = terms.first; first < terms.last; first += plan_.depth) {
+      const Range k{first, std::min(terms.last, first + plan_.depth)};
+      if (!plan_.direct_a && !plan_.share_a()) pack_a(tiles, k, own.a, own.buffer);
+      multiply_block(slice, tiles, {panel, panel + 1}, k, own, {});
     }
   }
 
