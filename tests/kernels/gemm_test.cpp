@@ -160,7 +160,7 @@ TEST_CASE("gemm: the plans of this test are the intended ones") {
   CHECK((dealt(20).part_panels == 0 && dealt(20).chunks() == 20 * dealt(20).panels));
   // Above 2 MiB, columns of A that each worker packs and rows of B read where they lie are asked for ahead of time.
   const auto rows_of = [](Index rows, Index columns) { return Matrix<const float>{nullptr, rows, columns, columns, 1}; };
-  CHECK_FALSE(kernels::reads_a_directly<kernels::GemmTile<float, simd::Native>>(rows_of(520, 1100).transposed(), 8));
+  CHECK_FALSE(kernels::reads_a_directly<Tile>(rows_of(520, 1100).transposed(), 8));
   for (const bool direct_b : {false, true}) CHECK_FALSE(plan_gemm<float, simd::Native>(1100, 8, 520, false, direct_b).share_a());
   CHECK(kernels::reads_b_directly<Tile>(rows_of(520, 1100), 8));
   CHECK(kernels::reads_b_directly<Tile>(rows_of(2200, 272), 200));

@@ -58,7 +58,7 @@ class AttentionBackward {
 
   /// Writes the head's gradients. `dbias` [queries, keys]: written, or added to if `add_bias`; or null.
   void run(T* dbias, bool add_bias) noexcept {
-    for (Index i = 0; i < shape_.queries; ++i) means_[i] = dot(dout_.at(i, 0), o_.at(i, 0));
+    for (Index i = 0; i < shape_.queries; ++i) means_[i] = dot<T, Arch>(shape_.size, dout_.at(i, 0), o_.at(i, 0));
     const Blocks cut(shape_);
     for (Index key_block = 0; key_block < cut.key_blocks; ++key_block) {
       const Range keys = cut.keys[key_block];
@@ -91,12 +91,6 @@ class AttentionBackward {
   static Index transposed(const AttentionShape<T>& shape) noexcept { return Panels<T, Arch>::scratch(shape.size, line(shape)); }
   static Index plain(const AttentionShape<T>& shape) noexcept {
     return Panels<T, Arch>::scratch(round_up(std::min(std::max(shape.queries, shape.keys), most), 16), shape.size);
-  }
-
-  T dot(const T* a, const T* b) const noexcept {
-    V sum(T(0));
-    for_each_channel_register<T, Arch>(shape_.size, [&](Index c, const auto& read, const auto&) { sum = simd::fma(read(a + c), read(b + c), sum); });
-    return simd::sum(sum);
   }
 
   /// The products of some queries and keys become probabilities, and the gradients of these those of the products.

@@ -41,6 +41,17 @@ void map_row(Index columns, F f, T* y, const T* x, const T* v) noexcept {
   }
 }
 
+/// The sum of a_i b_i.
+template <class T, class Arch>
+T dot(Index size, const T* a, const T* b) noexcept {
+  constexpr Index lanes = simd::width<T, Arch>;
+  simd::Batch<T, Arch> sum(T(0));
+  Index i = 0;
+  for (; i + lanes <= size; i += lanes) sum = simd::fma(simd::load<T, Arch>(a + i), simd::load<T, Arch>(b + i), sum);
+  if (i < size) sum = simd::fma(simd::load_part<T, Arch>(a + i, size - i), simd::load_part<T, Arch>(b + i, size - i), sum);
+  return simd::sum(sum);
+}
+
 /// Calls body(c, read, write) for each register of channels, from c on, the last of which may be shorter.
 template <class T, class Arch, class Body>
 void for_each_channel_register(Index channels, const Body& body) noexcept {

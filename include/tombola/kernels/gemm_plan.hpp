@@ -39,7 +39,7 @@ class EvenUnits {
 
 /// C is cut into tiles along its rows and panels along its columns; a chunk of work is a block of tiles x a block of
 /// panels. A block of an operand that one chunk alone reads is packed by that chunk, just before use; else the operand
-/// is packed beforehand, a slice of k at a time. Either way every element is packed once.
+/// is packed beforehand, a slice of k at a time. Either way every element is packed once (but for what is left when panels are dealt out).
 /// Where C is small and k long, the slices of k are the chunks instead; their sums are added in order at the end.
 /// Where C is low and B packed, panels are dealt out to the threads: to each as many registers of columns, in panels of its own, one a chunk. The
 /// registers that are left, fewer than threads, each packs for itself, for some of the rows.
@@ -65,6 +65,7 @@ struct GemmPlan {
     part_panels = divide_up(own, of_panel);
     part_columns = own * width;
     panels = parts * part_panels + divide_up(rest, of_panel);
+    panel_blocks = panels;
   }
 };
 
@@ -101,15 +102,17 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
     plan.tile_blocks = plan.panel_blocks = 1;
     plan.slice = divide_up(depths, slices) * plan.depth;
   } else {
-    if (panel_by_panel && threads > 1) plan.deal_out(registers, Tile::registers, Tile::width, threads);
     plan.tile_blocks = panel_by_panel ? 1 : divide_up(plan.tiles, block_tiles);
-    plan.panel_blocks = plan.parts > 1 ? plan.panels : divide_up(plan.panels, plan.share_b() && !packs_own_a ? block_panels : plan.panels);
-    const auto chunks = [&] { return plan.tile_blocks * plan.panel_blocks; };
-    while (plan.parts == 1 && chunks() < std::min(enough_chunks, plan.tiles * plan.panels) && m * n / chunks() * k > small_chunk) {
-      const bool narrower = plan.panel_blocks < plan.panels && (!plan.share_b() || plan.tile_blocks == plan.tiles);
-      if (panel_by_panel && !narrower) break;
-      Index& blocks = narrower ? plan.panel_blocks : plan.tile_blocks;
-      blocks = std::min(2 * blocks, narrower ? plan.panels : plan.tiles);
+    if (panel_by_panel && threads > 1) {
+      plan.deal_out(registers, Tile::registers, Tile::width, threads);
+    } else {
+      plan.panel_blocks = divide_up(plan.panels, plan.share_b() && !packs_own_a ? block_panels : plan.panels);
+      while (plan.chunks() < std::min(enough_chunks, plan.tiles * plan.panels) && m * n / plan.chunks() * k > small_chunk) {
+        const bool narrower = plan.panel_blocks < plan.panels && (!plan.share_b() || plan.tile_blocks == plan.tiles);
+        if (panel_by_panel && !narrower) break;
+        Index& blocks = narrower ? plan.panel_blocks : plan.tile_blocks;
+        blocks = std::min(2 * blocks, narrower ? plan.panels : plan.tiles);
+      }
     }
     const Index row = plan.tiles * Tile::row_stride + plan.panels * Tile::columns;
     plan.slice = std::min(depths, std::max(Index{1}, slice_elements / (row * plan.depth))) * plan.depth;

@@ -56,6 +56,11 @@ class GemmProduct {
     T *a, *b, *buffer;
   };
 
+  struct Block {  // of C
+    Range tiles, panels;
+    Index tile_block, next_tile_block;
+  };
+
   /// A block of an operand that is read soon, `elements` of each k: in another order than in memory, or far apart, so that the hardware does
   /// not see it coming. Asked for two cache lines at a time, while tiles are multiplied.
   struct Wanted {
@@ -156,38 +161,33 @@ class GemmProduct {
     }
   }
 
+  /// What a chunk multiplies, and which block of tiles it and the next chunk read.
+  Block block_of(Index chunk) const noexcept {
+    if (plan_.parts > 1) {
+      const Index of_part = plan_.part_panels + plan_.rest_panels(), part = chunk / of_part, number = chunk % of_part;
+      const bool own = number < plan_.part_panels;  // or else some rows of a panel that was left
+      const Index panel = (own ? part : plan_.parts - 1) * plan_.part_panels + number;
+      return {own ? Range{0, plan_.tiles} : EvenParts(plan_.tiles, plan_.parts)[part], {panel, panel + 1}, 0, number + 1 < of_part ? 0 : 1};
+    }
+    const Index tile_block = plan_.share_b() ? chunk % plan_.tile_blocks : chunk / plan_.panel_blocks;
+    const Index panel_block = plan_.share_b() ? chunk / plan_.tile_blocks : chunk % plan_.panel_blocks;
+    const bool same_rows = !plan_.share_b() && panel_block + 1 < plan_.panel_blocks;  // in the next chunk
+    return {EvenParts(plan_.tiles, plan_.tile_blocks)[tile_block], EvenParts(plan_.panels, plan_.panel_blocks)[panel_block], tile_block,
+            same_rows ? tile_block : tile_block + 1};
+  }
+
   /// The terms of one slice of k for one block of C (or, where k is split, for the slice's own sums). Chunks that follow
   /// one another share what is packed for them, so that it stays in the second-level cache.
   void multiply_chunk(Index slice, Index chunk, int worker) const noexcept {
-    if (plan_.parts > 1) return multiply_dealt_chunk(slice, chunk, worker);
     const Range terms = slice_terms(slice);
-    const Index tile_block = plan_.share_b() ? chunk % plan_.tile_blocks : chunk / plan_.panel_blocks;
-    const Index panel_block = plan_.share_b() ? chunk / plan_.tile_blocks : chunk % plan_.panel_blocks;
-    const Range tiles = EvenParts(plan_.tiles, plan_.tile_blocks)[tile_block];
-    const Range panels = EvenParts(plan_.panels, plan_.panel_blocks)[panel_block];
+    const Block block = block_of(chunk);
+    if (block.tiles.size() == 0) return;  // more threads than tiles
     const Own own = this->own(worker);
     for (Index first = terms.first; first < terms.last; first += plan_.depth) {
       const Range k{first, std::min(terms.last, first + plan_.depth)};
-      if (!plan_.direct_a && !plan_.share_a()) pack_a(tiles, k, own.a, own.buffer);
-      const bool same_rows = !plan_.share_b() && panel_block + 1 < plan_.panel_blocks;  // in the next chunk
-      const Wanted next_a = k.last < terms.last ? wanted_a(tile_block, k.last) : wanted_a(tile_block + !same_rows, terms.first);
-      multiply_block(slice, tiles, panels, k, own, next_a);
-    }
-  }
-
-  /// The same for a panel that one thread has for itself, or for some rows of one that was left.
-  void multiply_dealt_chunk(Index slice, Index chunk, int worker) const noexcept {
-    const Range terms = slice_terms(slice);
-    const Index of_part = plan_.part_panels + plan_.rest_panels(), part = chunk / of_part, number = chunk % of_part;
-    const bool whole = number < plan_.part_panels;
-    const Index panel = whole ? part * plan_.part_panels + number : (plan_.parts - 1) * plan_.part_panels + number;
-    const Range tiles = whole ? Range{0, plan_.tiles} : EvenParts(plan_.tiles, plan_.parts)[part];
-    if (tiles.size() == 0) return;
-    const Own own = this->own(worker);
-    for (Index first = terms.first; first < terms.last; first += plan_.depth) {
-      const Range k{first, std::min(terms.last, first + plan_.depth)};
-      if (!plan_.direct_a && !plan_.share_a()) pack_a(tiles, k, own.a, own.buffer);
-      multiply_block(slice, tiles, {panel, panel + 1}, k, own, {});
+      if (!plan_.direct_a && !plan_.share_a()) pack_a(block.tiles, k, own.a, own.buffer);
+      const Wanted next_a = k.last < terms.last ? wanted_a(block.tile_block, k.last) : wanted_a(block.next_tile_block, terms.first);
+      multiply_block(slice, block.tiles, block.panels, k, own, next_a);
     }
   }
 

@@ -4,6 +4,7 @@
 
 #include <cassert>
 
+#include "tombola/kernels/elementwise.hpp"
 #include "tombola/kernels/gemm_pack.hpp"
 #include "tombola/kernels/gemm_plan.hpp"
 
@@ -15,7 +16,6 @@ namespace tombola::inline TOMBOLA_ISA::kernels {
 template <class T, class Arch>
 class Panels {
   using Tile = GemmTile<T, Arch>;
-  using V = simd::Batch<T, Arch>;
   static constexpr Index width = Tile::width, most_columns = Tile::widest * width;  // of a panel: low and wide tiles are fewer
 
  public:
@@ -60,24 +60,12 @@ class Panels {
     }
     if (odd_ == nullptr) return;
     assert(a.along_k && !add);
-    multiply_odd_column(m, a, c);
+    for (Index i = 0; i < m; ++i) *c.at(i, c.columns - 1) = detail::dot<T, Arch>(depth_, a.data + i * a.step, odd_);
   }
 
  private:
   static constexpr Index panels(Index n) noexcept { return divide_up(n, most_columns); }
   Index whole(const Matrix<const T>& b) const noexcept { return b.columns - (odd_ != nullptr ? 1 : 0); }
-
-  void multiply_odd_column(Index m, const GemmRead<T>& a, const Matrix<T>& c) const noexcept {
-    T* to = c.at(0, c.columns - 1);
-    for (Index i = 0; i < m; ++i, to += c.row_stride) {
-      const T* row = a.data + i * a.step;
-      V sum(T(0));
-      Index k = 0;
-      for (; k + width <= depth_; k += width) sum = simd::fma(simd::load<T, Arch>(row + k), simd::load<T, Arch>(odd_ + k), sum);
-      if (k < depth_) sum = simd::fma(simd::load_part<T, Arch>(row + k, depth_ - k), simd::load_part<T, Arch>(odd_ + k, depth_ - k), sum);
-      *to = simd::sum(sum);
-    }
-  }
 
   const Index depth_;
   const T* const odd_;
