@@ -113,6 +113,11 @@ void check_plans() {
     for (int form = 0; form < 4; ++form)
       check_product<Arch, T>(scratch, m, n, k, form % 2 != 0, form / 2 != 0, T(form % 2), 0);
   }
+  // Tiles of A are packed while others are multiplied: the next ones in two visits, of the same height, of the next sums.
+  check_product<Arch, T>(scratch, 1030, 50, 790, true, false, 0, 0);
+  check_product<Arch, T>(scratch, 1032, 50, 40, true, true, 1, 3);
+  check_product<Arch, T>(scratch, 200, 50, 3080, true, false, 0, 56);
+  check_product<Arch, T>(scratch, 295, 100, 70, true, false, 0, 600);  // blocks of few tiles, of different heights
 }
 
 template <class T>
@@ -170,11 +175,41 @@ TEST_CASE("gemm: the plans of this test are the intended ones") {
   CHECK(kernels::reads_b_directly<Tile>(rows_of(2000, 20), 60));
   CHECK(kernels::reads_b_directly<Tile>(rows_of(2000, 20), 450) == Tile::many_registers);
   CHECK_FALSE(kernels::reads_b_directly<Tile>(rows_of(2100, 20), 450));
+  // Columns of A that each worker packs, of the next block while it multiplies.
+  for (const Index k : {40, 790}) CHECK_FALSE(kernels::reads_a_directly<Tile>(rows_of(k, 1032).transposed(), 50));
+  for (const Index k : {40, 790}) CHECK_FALSE(plan_gemm<float, simd::Native>(1032, 50, k, false, false).share_a());
+  CHECK(plan_gemm<float, simd::Native>(1032, 50, 790, false, false).depth < 790);
+  CHECK_FALSE(kernels::reads_a_directly<Tile>(Matrix<const float>{nullptr, 3080, 200, 256, 1}.transposed(), 50));
+  CHECK(plan_gemm<float, simd::Native>(200, 50, 3080, false, false).split);
   // A chunk's next one may have the same rows of such an A.
   CHECK(kernels::reads_a_directly<Tile>(rows_of(4160, 200).transposed(), 192));
   const auto plan = plan_gemm<float, simd::Native>(200, 192, 4160, true, true);
   CHECK((plan.split || (plan.tile_blocks > 1 && plan.panel_blocks > 1)));
 }
+
+TEST_CASE_TEMPLATE_DEFINE("gemm: tiles packed step by step are as those packed at once", Each, step_by_step) {
+  using T = typename Each::T;
+  using Arch = typename Each::Arch;
+  constexpr Index stride = kernels::GemmTile<T, Arch>::row_stride;
+  const Index height = stride - 1, tiles = 5, k = 23, apart = stride * k + 3;
+  const auto a = random_matrix<T>(tiles * height + 1, k, true, 2, 1);
+  std::vector<T> buffer(static_cast<std::size_t>(kernels::lines_across * (tiles * height + 1))), expected(static_cast<std::size_t>(tiles * apart));
+  kernels::pack_across_k<stride, Arch>(constant(a.matrix), {0, tiles * height + 1}, {0, k}, tiles, [&](Index t) { return t * height; },
+                                       expected.data(), apart, buffer.data());
+  for (const Index depth : {1, 4, 5, 16, 200}) {
+    CAPTURE(depth);
+    std::vector<T> packed(expected.size());
+    kernels::GemmNextTiles<T, stride> next{{a.matrix.data, a.matrix.column_stride, packed.data(), tiles, height, apart}, tiles * k};
+    Index calls = 0;
+    for (; next.parts_left > 0; ++calls) {
+      kernels::detail::Meanwhile<T, Arch, stride> meanwhile(next.take(depth));
+      for (Index step = 0; step < depth; ++step) meanwhile.step();
+    }
+    CHECK(calls == kernels::divide_up(tiles * k, depth));
+    CHECK(same_bits(packed, expected));
+  }
+}
+TEST_CASE_TEMPLATE_APPLY(step_by_step, test::OnEach);
 
 TEST_CASE("gemm: which lines stay in the first-level cache") {
   using kernels::stays_in_cache;
@@ -200,6 +235,7 @@ TEST_CASE("gemm: the same bits for any number of threads, packed or not") {
   constexpr Index shapes[][3] = {{128, 300, 784}, {300, 784, 128}, {29, 27, 4000},
                                  {1800, 64, 64},  {900, 800, 800}, {40, 2000, 300},
                                  {200, 272, 2200}, {1100, 8, 520},  {16, 20, 33000},  // these three: B or A is asked for ahead of time
+                                 {1032, 60, 40},  {1030, 100, 790},  // A is packed ahead of time
                                  {100, 10, 700},  {250, 96, 100}};  // panels are dealt out: fewer registers than threads; as many for each of two
   Workspace scratch;
   for (const auto& shape : shapes) {

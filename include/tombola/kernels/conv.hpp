@@ -123,7 +123,7 @@ void pack_reversed_taps(const Threads& threads, const ConvShape& s, const Correl
     const T* tap = w + ((y.last - p * y.tap_step) * s.kernel_x + x.last - q * x.tap_step) * s.group_in();
     const Matrix<const T> matrix{tap, c.depth, c.columns, s.taps(), 1};
     T* to = packed + (panel * c.terms() + (p * x.count + q) * c.depth) * columns;
-    pack_across_k<columns, Arch>(matrix, across, {0, c.depth}, 1, [](Index) { return Index{0}; }, to, to);
+    pack_across_k<columns, Arch>(matrix, across, {0, c.depth}, 1, [](Index) { return Index{0}; }, to, 0, to);
   });
 }
 

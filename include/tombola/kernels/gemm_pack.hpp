@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "tombola/core/parallel.hpp"
+#include "tombola/kernels/gemm_ahead.hpp"
 #include "tombola/kernels/matrix.hpp"
 #include "tombola/kernels/transpose.hpp"
 
@@ -44,27 +45,11 @@ void pack_along_k(const Source& source, Range lines, Range k, T* out, T* buffer)
 /// multiple of a page apart, would not find places in the first-level cache.
 inline constexpr Index lines_across = 8;
 
-namespace detail {
-
-/// to[0 ... Stride) = from[0 ... Stride).
-template <Index Stride, class Arch, class T>
-inline void copy_tile_line(const T* from, T* to) noexcept {
-  constexpr Index width = simd::width<T, Arch>;
-  if constexpr (Stride < width) {
-    using Half = simd::Half<Arch>;
-    simd::store(to, simd::load<T, Half>(from));
-  } else {
-    for (Index i = 0; i < Stride; i += width) simd::store(to + i, simd::load<T, Arch>(from + i));
-  }
-}
-
-}  // namespace detail
-
 /// Packs lines (columns of A, rows of B) that run across k, the elements `across` of each, cut into tiles: tile t begins
-/// with element begin(t) of these: out[(t * k.size() + p) * Stride + i] = element begin(t) + i of line k.first + p.
+/// with element begin(t) of these: out[t * apart + p * Stride + i] = element begin(t) + i of line k.first + p.
 /// `buffer`: lines_across * across.size() elements.
 template <Index Stride, class Arch, class T, class Source, class Begin>
-void pack_across_k(const Source& source, Range across, Range k, Index tiles, const Begin& begin, T* out,
+void pack_across_k(const Source& source, Range across, Range k, Index tiles, const Begin& begin, T* out, Index apart,
                    T* buffer) noexcept {
   for (Index first = 0; first < k.size(); first += lines_across) {
     const Index lines = std::min(lines_across, k.size() - first);
@@ -73,7 +58,7 @@ void pack_across_k(const Source& source, Range across, Range k, Index tiles, con
       line[p] = source.line(k.first + first + p, across.first, across.size(), buffer + p * across.size());
     }
     for (Index t = 0; t < tiles; ++t) {
-      T* target = out + (t * k.size() + first) * Stride;
+      T* target = out + t * apart + first * Stride;
       const Index offset = begin(t), left = across.size() - offset;  // past the tile's end: copied where it exists, never used
       if (left >= Stride) {
         for (Index p = 0; p < lines; ++p) detail::copy_tile_line<Stride, Arch>(line[p] + offset, target + p * Stride);

@@ -90,7 +90,7 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
   if (panel_by_panel) plan.panels = std::min(round_up(plan.panels, 4), registers);
   plan.depth = round_up(divide_up(k, divide_up(k, m >= Tile::high ? Tile::deep : Tile::depth)), 16);
   // Tiles of a chunk: few, so that another thread may take it over late; more where they are packed from lines across k.
-  const Index block_tiles = !direct_a && m >= 4096 ? std::max<Index>(8, 8192 / plan.depth) : 8;
+  const Index block_tiles = !direct_a && m >= 4096 ? std::clamp<Index>(8192 / plan.depth, 8, 32) : 8;
   // Its panels: as many as stay in the cache; or all, if there are enough blocks of tiles for each chunk to pack its own, once.
   const bool packs_own_a = !direct_a && m >= 1024;
   const Index block_panels = std::max<Index>(1, block_elements / (plan.depth * Tile::columns));

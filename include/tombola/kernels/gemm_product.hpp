@@ -2,7 +2,7 @@
 /// One product under way: packs, multiplies and adds as its plan says, chunk by chunk.
 #pragma once
 
-#include <utility>
+#include <memory>
 
 #include "tombola/kernels/gemm_operand.hpp"
 #include "tombola/kernels/gemm_pack.hpp"
@@ -37,6 +37,7 @@ class GemmProduct {
     shared_b_ = shared_a_ + shared_a();
     sums_ = shared_b_ + shared_b();
     workers_ = sums_ + sums();
+    for (int worker = 0; worker < threads.count(); ++worker) std::construct_at(own(worker).places);
     if (plan_.split) {
       parallel_for(threads, plan_.slices, [&](Index slice, int worker) { multiply_chunk(slice, 0, worker); });
       parallel_ranges(threads, m_, 16, [&](Range rows) {
@@ -52,8 +53,15 @@ class GemmProduct {
   }
 
  private:
+  /// A worker that packs tiles of A for itself has two places for them: one is read while the other is filled.
+  struct Places {
+    bool second = false;                     // is read
+    Index tile_block = -1, first_term = -1;  // what the other one has been filled with
+  };
+
   struct Own {  // one worker's scratch memory
     T *a, *b, *buffer;
+    Places* places;
   };
 
   struct Block {  // of C
@@ -61,38 +69,40 @@ class GemmProduct {
     Index tile_block, next_tile_block;
   };
 
-  /// A block of an operand that is read soon, `elements` of each k: in another order than in memory, or far apart, so that the hardware does
-  /// not see it coming. Asked for two cache lines at a time, while tiles are multiplied.
-  struct Wanted {
-    const T* data = nullptr;
-    Index elements = 0, step = 0;
-
-    GemmAhead<T> take() noexcept {
-      constexpr Index two_lines = 128 / static_cast<Index>(sizeof(T));
-      if (elements <= 0) return {};
-      elements -= two_lines;
-      return {std::exchange(data, data + two_lines), step};
-    }
+  struct BlockOfA {
+    Index tile_block;
+    Range k;
   };
+
+  using Wanted = GemmWanted<T>;
+  using NextTiles = GemmNextTiles<T, Tile::row_stride>;
 
   // The parts of the scratch memory, in elements. All begin at a multiple of 16.
   Index shared_a() const noexcept { return plan_.share_a() ? plan_.tiles * Tile::row_stride * plan_.slice : 0; }
   Index shared_b() const noexcept { return plan_.share_b() ? plan_.panels * Tile::columns * plan_.slice : 0; }
   Index sums() const noexcept { return plan_.split ? round_up(plan_.slices * m_ * n_, 16) : 0; }
-  Index own_a() const noexcept {
-    if (plan_.direct_a || plan_.share_a()) return 0;
-    return divide_up(plan_.tiles, plan_.tile_blocks) * Tile::row_stride * plan_.depth;
+  bool packs_own_a() const noexcept { return !plan_.direct_a && !plan_.share_a(); }
+  /// Whether tiles of A that a worker needs next can be packed while it multiplies others: lines that run along k are to be transposed.
+  bool packs_ahead() const noexcept {
+    if constexpr (is_matrix<A>) return packs_own_a() && !a_.lines_are_rows() && plan_.panels > 1;
+    return false;
   }
+  /// Elements from one such tile to the next: a cache line more than it has, so that lines packed side by side do not compete for a place.
+  static constexpr Index own_tile(Index depth) noexcept { return Tile::row_stride * depth + 64 / static_cast<Index>(sizeof(T)); }
+  Index place_of_a() const noexcept { return packs_own_a() ? divide_up(plan_.tiles, plan_.tile_blocks) * own_tile(plan_.depth) : 0; }
+  Index own_a() const noexcept { return (packs_ahead() ? 2 : 1) * place_of_a(); }
   Index own_b() const noexcept { return plan_.share_b() ? 0 : Tile::columns * plan_.depth; }
   Index buffer() const noexcept {
     const Index tiles = std::max(group_a(), divide_up(plan_.tiles, plan_.tile_blocks));
     const Index across = std::max(group_b() * Tile::columns, tiles * Tile::rows);
     return round_up(std::max(Tile::width * plan_.depth, lines_across * across), 16);
   }
-  Index worker() const noexcept { return own_a() + own_b() + buffer(); }
+  static constexpr Index of_places = 64 / static_cast<Index>(sizeof(T));  // elements whose memory `Places` have
+  static_assert(sizeof(Places) <= 64);
+  Index worker() const noexcept { return of_places + own_a() + own_b() + buffer(); }
   Own own(int worker) const noexcept {
-    T* a = workers_ + worker * this->worker();
-    return {a, a + own_a(), a + own_a() + own_b()};
+    T *first = workers_ + worker * this->worker(), *a = first + of_places, *b = a + own_a();
+    return {a, b, b + own_b(), reinterpret_cast<Places*>(first)};
   }
 
   // Tiles, or panels, packed together: few enough for all threads to share the packing, or so many that lines across k are read
@@ -120,16 +130,17 @@ class GemmProduct {
     return shared_b_ + Tile::columns * (offset * plan_.panels + panel * depth);
   }
 
-  [[gnu::noinline]] void pack_a(Range tiles, Range k, T* out, T* buffer) const noexcept {
+  /// Tiles `apart` from one to the next.
+  [[gnu::noinline]] void pack_a(Range tiles, Range k, T* out, Index apart, T* buffer) const noexcept {
     constexpr Index stride = Tile::row_stride;
     if (a_.lines_are_rows()) {
-      for (Index t = tiles.first; t < tiles.last; ++t, out += k.size() * stride) {
+      for (Index t = tiles.first; t < tiles.last; ++t, out += apart) {
         pack_along_k<stride, Arch>(a_, tile_rows(t), k, out, buffer);
       }
     } else {
       const Range rows{tile_rows(tiles.first).first, tile_rows(tiles.last - 1).last};
       const auto begin = [&](Index t) { return tile_rows(tiles.first + t).first - rows.first; };
-      pack_across_k<stride, Arch>(a_, rows, k, tiles.size(), begin, out, buffer);
+      pack_across_k<stride, Arch>(a_, rows, k, tiles.size(), begin, out, apart, buffer);
     }
   }
 
@@ -142,7 +153,7 @@ class GemmProduct {
     } else {
       const Range columns{panel_columns(panels.first).first, panel_columns(panels.last - 1).last};
       const auto begin = [&](Index t) { return panel_columns(panels.first + t).first - columns.first; };
-      pack_across_k<stride, Arch>(b_, columns, k, panels.size(), begin, out, buffer);
+      pack_across_k<stride, Arch>(b_, columns, k, panels.size(), begin, out, k.size() * stride, buffer);
     }
   }
 
@@ -154,7 +165,7 @@ class GemmProduct {
     if (k.size() <= 0) return;
     if (item < groups_a()) {
       const Range tiles{item * group_a(), std::min(plan_.tiles, (item + 1) * group_a())};
-      pack_a(tiles, k, shared_a(tiles.first, offset, k.size()), own(worker).buffer);
+      pack_a(tiles, k, shared_a(tiles.first, offset, k.size()), k.size() * Tile::row_stride, own(worker).buffer);
     } else {
       const Index first = (item - groups_a()) * group_b();
       pack_b({first, std::min(plan_.panels, first + group_b())}, k, shared_b(first, offset, k.size()), own(worker).buffer);
@@ -184,17 +195,36 @@ class GemmProduct {
     if (block.tiles.size() == 0) return;  // more threads than tiles
     const Own own = this->own(worker);
     for (Index first = terms.first; first < terms.last; first += plan_.depth) {
-      const Range k{first, std::min(terms.last, first + plan_.depth)};
-      if (!plan_.direct_a && !plan_.share_a()) pack_a(block.tiles, k, own.a, own.buffer);
-      const Wanted next_a = k.last < terms.last ? wanted_a(block.tile_block, k.last) : wanted_a(block.next_tile_block, terms.first);
-      multiply_block(slice, block.tiles, block.panels, k, own, next_a);
+      const Range k = visit(first, terms);
+      if (packs_own_a()) pack_own_a(block, k, own);
+      multiply_block(slice, block, k, own, next_after(slice, block, k));
     }
+  }
+
+  Range visit(Index first, Range terms) const noexcept { return {first, std::min(terms.last, first + plan_.depth)}; }
+  /// What of A the worker reads next, unless another one takes its chunk over: nothing if the block does not exist or has no terms.
+  BlockOfA next_after(Index slice, const Block& block, Range k) const noexcept {
+    const Range terms = slice_terms(slice);
+    if (k.last < terms.last) return {block.tile_block, visit(k.last, terms)};
+    const Range next = plan_.split ? slice_terms(slice + 1) : terms;
+    return {plan_.split ? block.tile_block : block.next_tile_block, visit(next.first, next)};
+  }
+
+  T* place(const Own& own, bool second) const noexcept { return own.a + (second ? place_of_a() : 0); }
+  void pack_own_a(const Block& block, Range k, const Own& own) const noexcept {
+    Places& places = *own.places;
+    if (places.tile_block == block.tile_block && places.first_term == k.first) {
+      places.second = !places.second;
+    } else {
+      pack_a(block.tiles, k, place(own, places.second), own_tile(k.size()), own.buffer);
+    }
+    places.tile_block = -1;
   }
 
   /// Some terms of k for a block of C. What its tiles have in common is computed before the first one: between tiles of few terms it would
   /// take a fifth of the time.
-  void multiply_block(Index slice, Range tiles, Range panels, Range k, const Own& own, Wanted next_a) const noexcept {
-    const Range terms = slice_terms(slice);
+  void multiply_block(Index slice, const Block& block, Range k, const Own& own, const BlockOfA& next) const noexcept {
+    const Range terms = slice_terms(slice), tiles = block.tiles, panels = block.panels;
     const Matrix<T> c = plan_.split ? Matrix<T>{sums_ + slice * m_ * n_, m_, n_, n_, 1} : c_;
     const bool add = k.first > (plan_.split ? terms.first : 0) || (!plan_.split && beta_ != T(0)), finishes = !plan_.split && k.last == k_;
     const auto multiply = [&](Range rows, const GemmRead<T>& a, Range columns, const GemmRead<T>& b, const GemmAhead<T>& ahead) {
@@ -203,9 +233,9 @@ class GemmProduct {
       for (Index i = rows.first; i < rows.last; ++i) epilogue_(c.at(i, columns.first), i, columns.first, columns.size());
     };
     const Index offset = k.first - terms.first;
+    const T* own_a = place(own, own.places->second);
     const auto a_of = [&](Index tile) {
-      const T* own_a = own.a + (tile - tiles.first) * Tile::row_stride * k.size();
-      return read_a(tile, k, plan_.share_a() ? shared_a(tile, offset, k.size()) : own_a);
+      return read_a(tile, k, plan_.share_a() ? shared_a(tile, offset, k.size()) : own_a + (tile - tiles.first) * own_tile(k.size()));
     };
     // A tile of A stays in the first-level cache while C is walked along its rows, or else a panel of B does while C is walked down. The
     // former is better with panels that all chunks share, but not where the chunk packed A for itself: that fills the second-level cache.
@@ -217,24 +247,46 @@ class GemmProduct {
       }
       return;
     }
+    NextTiles next_tiles = this->next_tiles(next, own);
+    const bool packs = next_tiles.parts_left > 0;
+    Wanted next_a = packs ? Wanted{} : wanted_a(next);
     for (Index panel = panels.first; panel < panels.last; ++panel) {
       const Range columns = panel_columns(panel);
       const GemmRead<T> b = read_b(panel, k, offset, own);
       Wanted next_b = panel + 1 < panels.last ? wanted_b(panel + 1, k.first) : wanted_b(panels.first, k.last);
       for (Index tile = tiles.first; tile < tiles.last; ++tile) {
-        multiply(tile_rows(tile), a_of(tile), columns, b, next_b.elements > 0 ? next_b.take() : next_a.take());
+        const GemmAhead<T> ahead = next_b.elements > 0 ? next_b.take() : next_tiles.parts_left > 0 ? next_tiles.take(k.size()) : next_a.take();
+        multiply(tile_rows(tile), a_of(tile), columns, b, ahead);
       }
+    }
+    if (packs && next_tiles.parts_left == 0) {
+      own.places->tile_block = next.tile_block;
+      own.places->first_term = next.k.first;
     }
   }
 
-  static bool is_large(Index elements) noexcept { return elements * static_cast<Index>(sizeof(T)) > Index{1} << 21; }  // others stay in a cache
-  /// Rows of A from term k on, if lines run across k and no packed copy is shared.
-  Wanted wanted_a([[maybe_unused]] Index tile_block, [[maybe_unused]] Index k) const noexcept {
+  /// The tiles of a block of A, to be packed into the place that is not read, if they are of the same height and can be read `row_stride`
+  /// elements at a time; or else none.
+  NextTiles next_tiles([[maybe_unused]] const BlockOfA& block, [[maybe_unused]] const Own& own) const noexcept {
     if constexpr (is_matrix<A>) {
-      if (plan_.share_a() || a_.lines_are_rows() || tile_block == plan_.tile_blocks || !is_large(m_ * k_)) return {};
-      const Range tiles = EvenParts(plan_.tiles, plan_.tile_blocks)[tile_block];
+      if (!packs_ahead() || block.tile_block == plan_.tile_blocks || block.k.size() <= 0) return {};
+      const Range tiles = EvenParts(plan_.tiles, plan_.tile_blocks)[block.tile_block], rows = tile_rows(tiles.first), last = tile_rows(tiles.last - 1);
+      if (rows.size() != last.size() || last.first + Tile::row_stride > m_) return {};
+      return {{a_.at(rows.first, block.k.first), a_.column_stride, place(own, !own.places->second), tiles.size(), rows.size(),
+               own_tile(block.k.size())},
+              tiles.size() * block.k.size()};
+    }
+    return {};
+  }
+
+  static bool is_large(Index elements) noexcept { return elements * static_cast<Index>(sizeof(T)) > Index{1} << 21; }  // others stay in a cache
+  /// Rows of a block of A, if lines run across k and no packed copy is shared.
+  Wanted wanted_a([[maybe_unused]] const BlockOfA& block) const noexcept {
+    if constexpr (is_matrix<A>) {
+      if (plan_.share_a() || a_.lines_are_rows() || block.tile_block == plan_.tile_blocks || block.k.size() <= 0 || !is_large(m_ * k_)) return {};
+      const Range tiles = EvenParts(plan_.tiles, plan_.tile_blocks)[block.tile_block];
       const Index first = tile_rows(tiles.first).first;
-      return {a_.at(first, k), tile_rows(tiles.last - 1).last - first, a_.column_stride};
+      return {a_.at(first, block.k.first), tile_rows(tiles.last - 1).last - first, a_.column_stride};
     }
     return {};
   }

@@ -7,7 +7,7 @@
 #include <cassert>
 #include <utility>
 
-#include "tombola/kernels/simd.hpp"
+#include "tombola/kernels/gemm_ahead.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
@@ -51,14 +51,6 @@ struct GemmOnePiece {
   static constexpr Index outer = 1, a_outer = 0, b_outer = 0, inner = 1, a_inner = 0, b_inner = 0;
 };
 
-/// What the caller reads from memory next: two cache lines at data + k * step for each k are asked for meanwhile, unless A is
-/// read along k. Nothing by default.
-template <class T>
-struct GemmAhead {
-  const T* data = nullptr;
-  Index step = 0;
-};
-
 namespace detail {
 
 /// c [rows, columns] = sums, or += sums if `add`, where the last register of a row is cut: whole registers would reach behind C.
@@ -91,25 +83,19 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
 #pragma GCC unroll 5
     for (Index r = 0; r < Registers; ++r) sums[i][r] = Batch(T(0));
   }
+  [[maybe_unused]] Meanwhile<T, Arch, GemmTile<T, Arch>::row_stride> meanwhile(ahead);
   for (Index outer = 0; outer < pieces.outer; ++outer) {
     for (Index inner = 0; inner < pieces.inner; ++inner) {
       const T* a = a_first + outer * pieces.a_outer + inner * pieces.a_inner;
       const T* b = b_first + outer * pieces.b_outer + inner * pieces.b_inner;
-      [[maybe_unused]] const T *soon = ahead.data, *row = c;
+      [[maybe_unused]] const T* row = c;
       [[maybe_unused]] Index asked = 0;
       for (Index k = 0; k < depth; ++k, a += along_k ? 1 : a_step, b += b_step) {
         if constexpr (along_k) {  // more rows than the hardware follows: ask for the next line of each in turn
           for (Index next = line; next <= 16; next += line) __builtin_prefetch(a + k % 16 * a_step + next);
-        } else {
-          if (soon) {
-            __builtin_prefetch(soon, 0, 2);
-            __builtin_prefetch(soon + line, 0, 2);
-            soon += ahead.step;
-          }
-          if (depth - k <= 64 && asked < Rows * lines) {  // the lines of C, late enough to stay in the cache
-            __builtin_prefetch(row, 1);
-            row = ++asked % lines == 0 ? row + c_stride - (lines - 1) * line : row + line;
-          }
+        } else if (depth - k <= 64 && asked < Rows * lines) {  // the lines of C, late enough to stay in the cache
+          __builtin_prefetch(row, 1);
+          row = ++asked % lines == 0 ? row + c_stride - (lines - 1) * line : row + line;
         }
         Batch terms[Registers];
 #pragma GCC unroll 5
@@ -123,6 +109,7 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
 #pragma GCC unroll 5
           for (Index r = 0; r < Registers; ++r) sums[i][r] = simd::fma(factor, terms[r], sums[i][r]);
         }
+        if constexpr (!along_k) meanwhile.step();
       }
     }
   }

@@ -36,7 +36,7 @@ class Panels {
     for (Index panel = 0; panel < count_; ++panel, scratch += most_columns * depth_) {
       const Range part = columns_[panel];
       if (b.lines_are_rows()) {
-        pack_across_k<most_columns, Arch>(b, part, {0, depth_}, 1, [](Index) { return Index{0}; }, scratch, scratch);
+        pack_across_k<most_columns, Arch>(b, part, {0, depth_}, 1, [](Index) { return Index{0}; }, scratch, 0, scratch);
       } else {
         pack_along_k<most_columns, Arch>(b, part, {0, depth_}, scratch, scratch);
       }

@@ -1,0 +1,118 @@
+/// \file
+/// What a product reads next, asked for or packed while the micro-kernel multiplies something else.
+#pragma once
+
+#include <utility>
+
+#include "tombola/kernels/simd.hpp"
+
+namespace tombola::inline TOMBOLA_ISA::kernels {
+
+/// What a tile's product does meanwhile, a little for each k, unless it reads A along k. Nothing by default. Without a target, two cache lines
+/// at data + k * step are asked for. With one, lines of A that run across k are packed: for each k, one tile's part of a line.
+template <class T>
+struct GemmAhead {
+  const T* data = nullptr;  ///< what is asked for first; or the first part
+  Index step = 0;           ///< from one line to the next
+  T* target = nullptr;
+  Index tiles = 0;                 ///< parts of a line
+  Index apart = 0, packed = 0;     ///< from one to the next, in the line and packed
+  Index first_tile = 0, parts = 0;  ///< whose the first part is; how many are packed
+};
+
+/// Elements of an operand that is not packed and read soon, `elements` of each k: in another order than in memory, or far apart, so that the
+/// hardware does not see them coming.
+template <class T>
+struct GemmWanted {
+  const T* data = nullptr;
+  Index elements = 0, step = 0;
+
+  /// What to ask for meanwhile: two cache lines of each k.
+  GemmAhead<T> take() noexcept {
+    constexpr Index two_lines = 128 / static_cast<Index>(sizeof(T));
+    if (elements <= 0) return {};
+    elements -= two_lines;
+    return {std::exchange(data, data + two_lines), step};
+  }
+};
+
+/// Tiles of A that are packed while others are multiplied.
+template <class T, Index stride>
+struct GemmNextTiles {
+  GemmAhead<T> next;
+  Index parts_left = 0;
+
+  /// What to pack during `depth` terms.
+  GemmAhead<T> take(Index depth) noexcept {
+    GemmAhead<T> now = next;
+    now.parts = std::min(depth, parts_left);
+    parts_left -= now.parts;
+    const Index position = next.first_tile + now.parts, lines = position / next.tiles;
+    next.first_tile = position % next.tiles;
+    next.data += lines * next.step + (next.first_tile - now.first_tile) * next.apart;
+    next.target += lines * stride + (next.first_tile - now.first_tile) * next.packed;
+    return now;
+  }
+};
+
+namespace detail {
+
+/// to[0 ... Stride) = from[0 ... Stride).
+template <Index Stride, class Arch, class T>
+inline void copy_tile_line(const T* from, T* to) noexcept {
+  constexpr Index width = simd::width<T, Arch>;
+  if constexpr (Stride < width) {
+    using Half = simd::Half<Arch>;
+    simd::store(to, simd::load<T, Half>(from));
+  } else {
+    for (Index i = 0; i < Stride; i += width) simd::store(to + i, simd::load<T, Arch>(from + i));
+  }
+}
+
+/// Does what a `GemmAhead` says, step by step.
+template <class T, class Arch, Index stride>
+class Meanwhile {
+  static constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+  static constexpr Index lines_ahead = 9;  // a multiple of a page apart, so many find places in a first-level cache of 12 ways
+
+ public:
+  explicit Meanwhile(const GemmAhead<T>& ahead) noexcept
+      : from_(ahead.data),
+        to_(ahead.target),
+        step_(ahead.step),
+        tiles_(ahead.tiles),
+        apart_(ahead.apart),
+        packed_(ahead.packed),
+        tiles_left_(ahead.tiles - ahead.first_tile),
+        parts_left_(ahead.parts) {}
+
+  [[gnu::always_inline]] void step() noexcept {  // between multiplications whose sums a call would push out of the registers
+    if (!from_) return;
+    if (!to_) {
+      __builtin_prefetch(from_, 0, 2);
+      __builtin_prefetch(from_ + line, 0, 2);
+      from_ += step_;
+      return;
+    }
+    copy_tile_line<stride, Arch>(from_, to_);
+    __builtin_prefetch(from_ + lines_ahead * step_);
+    if (--tiles_left_ > 0) {
+      from_ += apart_;
+      to_ += packed_;
+    } else {
+      from_ += step_ - (tiles_ - 1) * apart_;
+      to_ += stride - (tiles_ - 1) * packed_;
+      tiles_left_ = tiles_;
+    }
+    if (--parts_left_ == 0) from_ = nullptr;
+  }
+
+ private:
+  const T* from_;
+  T* to_;
+  const Index step_, tiles_, apart_, packed_;
+  Index tiles_left_, parts_left_;
+};
+
+}  // namespace detail
+}  // namespace tombola::inline TOMBOLA_ISA::kernels
