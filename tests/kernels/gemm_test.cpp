@@ -113,11 +113,11 @@ void check_plans() {
     for (int form = 0; form < 4; ++form)
       check_product<Arch, T>(scratch, m, n, k, form % 2 != 0, form / 2 != 0, T(form % 2), 0);
   }
-  // Tiles of A are packed while others are multiplied: the next ones in two visits, of the same height, of the next sums.
-  check_product<Arch, T>(scratch, 1030, 50, 790, true, false, 0, 0);
-  check_product<Arch, T>(scratch, 1032, 50, 40, true, true, 1, 3);
-  check_product<Arch, T>(scratch, 200, 50, 3080, true, false, 0, 56);
-  check_product<Arch, T>(scratch, 295, 100, 70, true, false, 0, 600);  // blocks of few tiles, of different heights
+  // Tiles of A are packed while others are multiplied.
+  check_product<Arch, T>(scratch, 1030, 50, 790, true, false, 0, 0);   // two visits to C; the last tiles are lower
+  check_product<Arch, T>(scratch, 1032, 50, 40, true, true, 1, 3);     // one visit, all tiles of the same height
+  check_product<Arch, T>(scratch, 200, 50, 3080, true, false, 0, 56);  // slices of k with sums of their own
+  check_product<Arch, T>(scratch, 295, 100, 70, true, false, 0, 600);  // few tiles
 }
 
 template <class T>
@@ -179,6 +179,11 @@ TEST_CASE("gemm: the plans of this test are the intended ones") {
   for (const Index k : {40, 790}) CHECK_FALSE(kernels::reads_a_directly<Tile>(rows_of(k, 1032).transposed(), 50));
   for (const Index k : {40, 790}) CHECK_FALSE(plan_gemm<float, simd::Native>(1032, 50, k, false, false).share_a());
   CHECK(plan_gemm<float, simd::Native>(1032, 50, 790, false, false).depth < 790);
+  CHECK(plan_gemm<float, simd::Native>(1030, 60, 1600, false, false).slices > 1);
+  CHECK(plan_gemm<float, simd::Native>(256, 60, 6200, false, false).split);
+  for (const Index k : {40, 1600}) CHECK_FALSE(kernels::reads_a_directly<Tile>(rows_of(k, 1032).transposed(), 60));
+  CHECK_FALSE(kernels::reads_a_directly<Tile>(rows_of(6200, 256).transposed(), 60));
+  CHECK_FALSE(kernels::reads_a_directly<Tile>(Matrix<const float>{nullptr, 70, 295, 895, 1}.transposed(), 100));
   CHECK_FALSE(kernels::reads_a_directly<Tile>(Matrix<const float>{nullptr, 3080, 200, 256, 1}.transposed(), 50));
   CHECK(plan_gemm<float, simd::Native>(200, 50, 3080, false, false).split);
   // A chunk's next one may have the same rows of such an A.
@@ -235,7 +240,7 @@ TEST_CASE("gemm: the same bits for any number of threads, packed or not") {
   constexpr Index shapes[][3] = {{128, 300, 784}, {300, 784, 128}, {29, 27, 4000},
                                  {1800, 64, 64},  {900, 800, 800}, {40, 2000, 300},
                                  {200, 272, 2200}, {1100, 8, 520},  {16, 20, 33000},  // these three: B or A is asked for ahead of time
-                                 {1032, 60, 40},  {1030, 100, 790},  // A is packed ahead of time
+                                 {1032, 60, 40},  {1030, 60, 1600}, {256, 60, 6200},  // A is packed ahead of time: in several slices, each with its sums
                                  {100, 10, 700},  {250, 96, 100}};  // panels are dealt out: fewer registers than threads; as many for each of two
   Workspace scratch;
   for (const auto& shape : shapes) {

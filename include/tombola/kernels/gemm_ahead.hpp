@@ -2,6 +2,7 @@
 /// What a product reads next, asked for or packed while the micro-kernel multiplies something else.
 #pragma once
 
+#include <algorithm>
 #include <utility>
 
 #include "tombola/kernels/simd.hpp"
@@ -15,9 +16,9 @@ struct GemmAhead {
   const T* data = nullptr;  ///< what is asked for first; or the first part
   Index step = 0;           ///< from one line to the next
   T* target = nullptr;
-  Index tiles = 0;                 ///< parts of a line
-  Index apart = 0, packed = 0;     ///< from one to the next, in the line and packed
-  Index first_tile = 0, parts = 0;  ///< whose the first part is; how many are packed
+  Index tiles = 0;                      ///< parts of a line
+  Index apart = 0, target_apart = 0;    ///< from one to the next, in the line and packed
+  Index first_tile = 0, parts = 0;      ///< the first part's; how many parts are packed
 };
 
 /// Elements of an operand that is not packed and read soon, `elements` of each k: in another order than in memory, or far apart, so that the
@@ -50,30 +51,18 @@ struct GemmNextTiles {
     const Index position = next.first_tile + now.parts, lines = position / next.tiles;
     next.first_tile = position % next.tiles;
     next.data += lines * next.step + (next.first_tile - now.first_tile) * next.apart;
-    next.target += lines * stride + (next.first_tile - now.first_tile) * next.packed;
+    next.target += lines * stride + (next.first_tile - now.first_tile) * next.target_apart;
     return now;
   }
 };
 
 namespace detail {
 
-/// to[0 ... Stride) = from[0 ... Stride).
-template <Index Stride, class Arch, class T>
-inline void copy_tile_line(const T* from, T* to) noexcept {
-  constexpr Index width = simd::width<T, Arch>;
-  if constexpr (Stride < width) {
-    using Half = simd::Half<Arch>;
-    simd::store(to, simd::load<T, Half>(from));
-  } else {
-    for (Index i = 0; i < Stride; i += width) simd::store(to + i, simd::load<T, Arch>(from + i));
-  }
-}
-
 /// Does what a `GemmAhead` says, step by step.
 template <class T, class Arch, Index stride>
 class Meanwhile {
   static constexpr Index line = 64 / static_cast<Index>(sizeof(T));
-  static constexpr Index lines_ahead = 9;  // a multiple of a page apart, so many find places in a first-level cache of 12 ways
+  static constexpr Index lines_ahead = 9;  // on Zen 5 better than 6 or 13; a multiple of 4 KiB apart, they fit into a cache of 12 ways
 
  public:
   explicit Meanwhile(const GemmAhead<T>& ahead) noexcept
@@ -82,7 +71,7 @@ class Meanwhile {
         step_(ahead.step),
         tiles_(ahead.tiles),
         apart_(ahead.apart),
-        packed_(ahead.packed),
+        target_apart_(ahead.target_apart),
         tiles_left_(ahead.tiles - ahead.first_tile),
         parts_left_(ahead.parts) {}
 
@@ -94,14 +83,14 @@ class Meanwhile {
       from_ += step_;
       return;
     }
-    copy_tile_line<stride, Arch>(from_, to_);
+    simd::copy<stride, Arch>(from_, to_);
     __builtin_prefetch(from_ + lines_ahead * step_);
     if (--tiles_left_ > 0) {
       from_ += apart_;
-      to_ += packed_;
+      to_ += target_apart_;
     } else {
       from_ += step_ - (tiles_ - 1) * apart_;
-      to_ += stride - (tiles_ - 1) * packed_;
+      to_ += stride - (tiles_ - 1) * target_apart_;
       tiles_left_ = tiles_;
     }
     if (--parts_left_ == 0) from_ = nullptr;
@@ -110,7 +99,7 @@ class Meanwhile {
  private:
   const T* from_;
   T* to_;
-  const Index step_, tiles_, apart_, packed_;
+  const Index step_, tiles_, apart_, target_apart_;
   Index tiles_left_, parts_left_;
 };
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "tombola/core/parallel.hpp"
-#include "tombola/kernels/gemm_ahead.hpp"
 #include "tombola/kernels/matrix.hpp"
 #include "tombola/kernels/transpose.hpp"
 
@@ -61,7 +60,7 @@ void pack_across_k(const Source& source, Range across, Range k, Index tiles, con
       T* target = out + t * apart + first * Stride;
       const Index offset = begin(t), left = across.size() - offset;  // past the tile's end: copied where it exists, never used
       if (left >= Stride) {
-        for (Index p = 0; p < lines; ++p) detail::copy_tile_line<Stride, Arch>(line[p] + offset, target + p * Stride);
+        for (Index p = 0; p < lines; ++p) simd::copy<Stride, Arch>(line[p] + offset, target + p * Stride);
       } else {
         for (Index p = 0; p < lines; ++p) std::copy_n(line[p] + offset, left, target + p * Stride);
       }

@@ -38,8 +38,9 @@ class EvenUnits {
 };
 
 /// C is cut into tiles along its rows and panels along its columns; a chunk of work is a block of tiles x a block of
-/// panels. A block of an operand that one chunk alone reads is packed by that chunk, just before use; else the operand
-/// is packed beforehand, a slice of k at a time. Either way every element is packed once (but for what is left when panels are dealt out).
+/// panels. A block of an operand that one chunk alone reads is packed by the worker that multiplies it, just before use or, where A is a matrix with
+/// lines across k, while it multiplies the block before; else the operand is packed beforehand, a slice of k at a time. Either way every element is
+/// packed once (but for what is left when panels are dealt out, and a block packed early that another worker takes over).
 /// Where C is small and k long, the slices of k are the chunks instead; their sums are added in order at the end.
 /// Where C is low and B packed, panels are dealt out to the threads: to each as many registers of columns, in panels of its own, one a chunk. The
 /// registers that are left, fewer than threads, each packs for itself, for some of the rows.
@@ -89,7 +90,7 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
   const Index registers = divide_up(n, Tile::width);
   if (panel_by_panel) plan.panels = std::min(round_up(plan.panels, 4), registers);
   plan.depth = round_up(divide_up(k, divide_up(k, m >= Tile::high ? Tile::deep : Tile::depth)), 16);
-  // Tiles of a chunk: few, so that another thread may take it over late; more where they are packed from lines across k.
+  // Tiles of a chunk: few, so that another thread may take it over late; more where they are packed from lines across k, in pieces of at most 1 KiB.
   const Index block_tiles = !direct_a && m >= 4096 ? std::clamp<Index>(8192 / plan.depth, 8, 32) : 8;
   // Its panels: as many as stay in the cache; or all, if there are enough blocks of tiles for each chunk to pack its own, once.
   const bool packs_own_a = !direct_a && m >= 1024;

@@ -2,7 +2,7 @@
 /// One product under way: packs, multiplies and adds as its plan says, chunk by chunk.
 #pragma once
 
-#include <memory>
+#include <new>
 
 #include "tombola/kernels/gemm_operand.hpp"
 #include "tombola/kernels/gemm_pack.hpp"
@@ -13,6 +13,7 @@ namespace tombola::inline TOMBOLA_ISA::kernels::detail {
 template <class T, class Arch, class A, class B, class Epilogue>
 class GemmProduct {
   using Tile = GemmTile<T, Arch>;
+  static constexpr Index cache_line = 64 / static_cast<Index>(sizeof(T));  // in elements
 
  public:
   GemmProduct(const A& a, const B& b, T beta, const Matrix<T>& c, const Epilogue& epilogue, int threads) noexcept
@@ -37,7 +38,7 @@ class GemmProduct {
     shared_b_ = shared_a_ + shared_a();
     sums_ = shared_b_ + shared_b();
     workers_ = sums_ + sums();
-    for (int worker = 0; worker < threads.count(); ++worker) std::construct_at(own(worker).places);
+    for (int worker = 0; worker < threads.count(); ++worker) ::new (workers_ + worker * this->worker()) Places;
     if (plan_.split) {
       parallel_for(threads, plan_.slices, [&](Index slice, int worker) { multiply_chunk(slice, 0, worker); });
       parallel_ranges(threads, m_, 16, [&](Range rows) {
@@ -55,7 +56,7 @@ class GemmProduct {
  private:
   /// A worker that packs tiles of A for itself has two places for them: one is read while the other is filled.
   struct Places {
-    bool second = false;                     // is read
+    bool reads_second = false;
     Index tile_block = -1, first_term = -1;  // what the other one has been filled with
   };
 
@@ -77,7 +78,7 @@ class GemmProduct {
   using Wanted = GemmWanted<T>;
   using NextTiles = GemmNextTiles<T, Tile::row_stride>;
 
-  // The parts of the scratch memory, in elements. All begin at a multiple of 16.
+  // The parts of the scratch memory, in elements. All begin at a cache line.
   Index shared_a() const noexcept { return plan_.share_a() ? plan_.tiles * Tile::row_stride * plan_.slice : 0; }
   Index shared_b() const noexcept { return plan_.share_b() ? plan_.panels * Tile::columns * plan_.slice : 0; }
   Index sums() const noexcept { return plan_.split ? round_up(plan_.slices * m_ * n_, 16) : 0; }
@@ -87,22 +88,21 @@ class GemmProduct {
     if constexpr (is_matrix<A>) return packs_own_a() && !a_.lines_are_rows() && plan_.panels > 1;
     return false;
   }
-  /// Elements from one such tile to the next: a cache line more than it has, so that lines packed side by side do not compete for a place.
-  static constexpr Index own_tile(Index depth) noexcept { return Tile::row_stride * depth + 64 / static_cast<Index>(sizeof(T)); }
-  Index place_of_a() const noexcept { return packs_own_a() ? divide_up(plan_.tiles, plan_.tile_blocks) * own_tile(plan_.depth) : 0; }
-  Index own_a() const noexcept { return (packs_ahead() ? 2 : 1) * place_of_a(); }
+  /// From one tile that a worker packs for itself to the next: never a multiple of 4 KiB, so that lines of all of them find places in a cache.
+  Index own_tile_size() const noexcept { return Tile::row_stride * plan_.depth + cache_line; }
+  Index place_size() const noexcept { return packs_own_a() ? divide_up(plan_.tiles, plan_.tile_blocks) * own_tile_size() : 0; }
+  Index own_a() const noexcept { return (packs_ahead() ? 2 : 1) * place_size(); }
   Index own_b() const noexcept { return plan_.share_b() ? 0 : Tile::columns * plan_.depth; }
   Index buffer() const noexcept {
     const Index tiles = std::max(group_a(), divide_up(plan_.tiles, plan_.tile_blocks));
     const Index across = std::max(group_b() * Tile::columns, tiles * Tile::rows);
     return round_up(std::max(Tile::width * plan_.depth, lines_across * across), 16);
   }
-  static constexpr Index of_places = 64 / static_cast<Index>(sizeof(T));  // elements whose memory `Places` have
   static_assert(sizeof(Places) <= 64);
-  Index worker() const noexcept { return of_places + own_a() + own_b() + buffer(); }
+  Index worker() const noexcept { return cache_line + own_a() + own_b() + buffer(); }
   Own own(int worker) const noexcept {
-    T *first = workers_ + worker * this->worker(), *a = first + of_places, *b = a + own_a();
-    return {a, b, b + own_b(), reinterpret_cast<Places*>(first)};
+    T *first = workers_ + worker * this->worker(), *a = first + cache_line, *b = a + own_a();
+    return {a, b, b + own_b(), std::launder(reinterpret_cast<Places*>(first))};
   }
 
   // Tiles, or panels, packed together: few enough for all threads to share the packing, or so many that lines across k are read
@@ -210,13 +210,13 @@ class GemmProduct {
     return {plan_.split ? block.tile_block : block.next_tile_block, visit(next.first, next)};
   }
 
-  T* place(const Own& own, bool second) const noexcept { return own.a + (second ? place_of_a() : 0); }
+  T* place(const Own& own, bool second) const noexcept { return own.a + (second ? place_size() : 0); }
   void pack_own_a(const Block& block, Range k, const Own& own) const noexcept {
     Places& places = *own.places;
     if (places.tile_block == block.tile_block && places.first_term == k.first) {
-      places.second = !places.second;
+      places.reads_second = !places.reads_second;
     } else {
-      pack_a(block.tiles, k, place(own, places.second), own_tile(k.size()), own.buffer);
+      pack_a(block.tiles, k, place(own, places.reads_second), own_tile_size(), own.buffer);
     }
     places.tile_block = -1;
   }
@@ -233,9 +233,9 @@ class GemmProduct {
       for (Index i = rows.first; i < rows.last; ++i) epilogue_(c.at(i, columns.first), i, columns.first, columns.size());
     };
     const Index offset = k.first - terms.first;
-    const T* own_a = place(own, own.places->second);
+    const T* own_a = place(own, own.places->reads_second);
     const auto a_of = [&](Index tile) {
-      return read_a(tile, k, plan_.share_a() ? shared_a(tile, offset, k.size()) : own_a + (tile - tiles.first) * own_tile(k.size()));
+      return read_a(tile, k, plan_.share_a() ? shared_a(tile, offset, k.size()) : own_a + (tile - tiles.first) * own_tile_size());
     };
     // A tile of A stays in the first-level cache while C is walked along its rows, or else a panel of B does while C is walked down. The
     // former is better with panels that all chunks share, but not where the chunk packed A for itself: that fills the second-level cache.
@@ -247,7 +247,7 @@ class GemmProduct {
       }
       return;
     }
-    NextTiles next_tiles = this->next_tiles(next, own);
+    NextTiles next_tiles = tiles_to_pack(next, own);
     const bool packs = next_tiles.parts_left > 0;
     Wanted next_a = packs ? Wanted{} : wanted_a(next);
     for (Index panel = panels.first; panel < panels.last; ++panel) {
@@ -267,13 +267,13 @@ class GemmProduct {
 
   /// The tiles of a block of A, to be packed into the place that is not read, if they are of the same height and can be read `row_stride`
   /// elements at a time; or else none.
-  NextTiles next_tiles([[maybe_unused]] const BlockOfA& block, [[maybe_unused]] const Own& own) const noexcept {
+  NextTiles tiles_to_pack([[maybe_unused]] const BlockOfA& block, [[maybe_unused]] const Own& own) const noexcept {
     if constexpr (is_matrix<A>) {
       if (!packs_ahead() || block.tile_block == plan_.tile_blocks || block.k.size() <= 0) return {};
       const Range tiles = EvenParts(plan_.tiles, plan_.tile_blocks)[block.tile_block], rows = tile_rows(tiles.first), last = tile_rows(tiles.last - 1);
       if (rows.size() != last.size() || last.first + Tile::row_stride > m_) return {};
-      return {{a_.at(rows.first, block.k.first), a_.column_stride, place(own, !own.places->second), tiles.size(), rows.size(),
-               own_tile(block.k.size())},
+      return {{a_.at(rows.first, block.k.first), a_.column_stride, place(own, !own.places->reads_second), tiles.size(), rows.size(),
+               own_tile_size()},
               tiles.size() * block.k.size()};
     }
     return {};

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "tombola/kernels/gemm_ahead.hpp"
+#include "tombola/kernels/simd.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 

@@ -125,6 +125,16 @@ inline void store_low_half(T* p, const Batch<T, Arch>& a) noexcept {
   simd::store_part(p, a, width<T, Arch> / 2);
 }
 
+/// to[0 ... count) = from[0 ... count): half a register or whole ones.
+template <Index count, class Arch, class T>
+[[gnu::always_inline]] inline void copy(const T* from, T* to) noexcept {
+  if constexpr (count < width<T, Arch>) {
+    simd::store(to, simd::load<T, Half<Arch>>(from));
+  } else {
+    for (Index i = 0; i < count; i += width<T, Arch>) simd::store(to + i, simd::load<T, Arch>(from + i));
+  }
+}
+
 /// a b + c, rounded once where the machine can (xsimd 8.1 rounds twice on AVX-512).
 template <class T, class Arch>
 inline Batch<T, Arch> fma(const Batch<T, Arch>& a, const Batch<T, Arch>& b, const Batch<T, Arch>& c) noexcept {
