@@ -115,6 +115,7 @@ class GemmProduct {
     return {slice * plan_.slice, std::min(k_, (slice + 1) * plan_.slice)};
   }
   Range tile_rows(Index tile) const noexcept { return rows_[tile]; }
+  Range tiles_of(Index tile_block) const noexcept { return EvenParts(plan_.tiles, plan_.tile_blocks)[tile_block]; }
   Range panel_columns(Index panel) const noexcept {
     if (plan_.parts == 1) return columns_[panel];
     const Index whole = plan_.parts * plan_.part_panels, part = panel < whole ? panel / plan_.part_panels : plan_.parts;
@@ -183,7 +184,7 @@ class GemmProduct {
     const Index tile_block = plan_.share_b() ? chunk % plan_.tile_blocks : chunk / plan_.panel_blocks;
     const Index panel_block = plan_.share_b() ? chunk / plan_.tile_blocks : chunk % plan_.panel_blocks;
     const bool same_rows = !plan_.share_b() && panel_block + 1 < plan_.panel_blocks;  // in the next chunk
-    return {EvenParts(plan_.tiles, plan_.tile_blocks)[tile_block], EvenParts(plan_.panels, plan_.panel_blocks)[panel_block], tile_block,
+    return {tiles_of(tile_block), EvenParts(plan_.panels, plan_.panel_blocks)[panel_block], tile_block,
             same_rows ? tile_block : tile_block + 1};
   }
 
@@ -270,7 +271,7 @@ class GemmProduct {
   NextTiles tiles_to_pack([[maybe_unused]] const BlockOfA& block, [[maybe_unused]] const Own& own) const noexcept {
     if constexpr (is_matrix<A>) {
       if (!packs_ahead() || block.tile_block == plan_.tile_blocks || block.k.size() <= 0) return {};
-      const Range tiles = EvenParts(plan_.tiles, plan_.tile_blocks)[block.tile_block], rows = tile_rows(tiles.first), last = tile_rows(tiles.last - 1);
+      const Range tiles = tiles_of(block.tile_block), rows = tile_rows(tiles.first), last = tile_rows(tiles.last - 1);
       if (rows.size() != last.size() || last.first + Tile::row_stride > m_) return {};
       return {{a_.at(rows.first, block.k.first), a_.column_stride, place(own, !own.places->reads_second), tiles.size(), rows.size(),
                own_tile_size()},
@@ -284,7 +285,7 @@ class GemmProduct {
   Wanted wanted_a([[maybe_unused]] const BlockOfA& block) const noexcept {
     if constexpr (is_matrix<A>) {
       if (plan_.share_a() || a_.lines_are_rows() || block.tile_block == plan_.tile_blocks || block.k.size() <= 0 || !is_large(m_ * k_)) return {};
-      const Range tiles = EvenParts(plan_.tiles, plan_.tile_blocks)[block.tile_block];
+      const Range tiles = tiles_of(block.tile_block);
       const Index first = tile_rows(tiles.first).first;
       return {a_.at(first, block.k.first), tile_rows(tiles.last - 1).last - first, a_.column_stride};
     }
