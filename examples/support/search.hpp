@@ -85,12 +85,15 @@ class Search {
       ++state_.step;
       report.step(state_.step);
       if (state_.step % batches == 0) {
+        context_.pool().trim();  // examining takes blocks of other sizes: neither side's may lie beside the other's
         end_epoch(report);
         const bool last = state_.step == steps();
         if (last || static_cast<int>(state_.step / batches) % config_.checkpoint_every == 0) save(identity, report);
+        context_.pool().trim();
       }
       if (interrupted && state_.step < steps()) {  // the checkpoint first: who asked for an end may not wait long
         save_checkpoint(path_, identity, state_, network_);
+        context_.pool().trim();
         settle();
         report.checkpoint();
         return false;
