@@ -1,6 +1,6 @@
 /// \file
-/// Whole training steps: forward, backward, update. Names: step/<what>/<threads>. LeNet-300-100, Conv-6 and ResNet-50 (ImageNet stem, on
-/// images of 32 x 32 like the others) with batches of 128; a vision transformer of 384 columns, depth 6 and patches of 4, batches of 64.
+/// Whole training steps: forward, backward, update. Names: step/<what>/<threads>. LeNet-300-100 (ReLU, or PReLU), Conv-6 and ResNet-50 (ImageNet
+/// stem, on images of 32 x 32 like the others) with batches of 128; a vision transformer of 384 columns, depth 6 and patches of 4, batches of 64.
 /// "floor": the time over the step's products at the peak of multiply-adds of the same run.
 #include <benchmark/benchmark.h>
 
@@ -8,6 +8,7 @@
 #include <array>
 #include <chrono>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "peak.hpp"
@@ -16,6 +17,7 @@
 #include "tombola/models/resnet.hpp"
 #include "tombola/models/vit.hpp"
 #include "tombola/ops/cross_entropy.hpp"
+#include "tombola/ops/prelu.hpp"
 #include "tombola/optim/adam.hpp"
 #include "tombola/optim/sgd.hpp"
 
@@ -99,6 +101,23 @@ double vit_operations(const models::VitOptions& vit, Index batch) {
   return all.layer(vit.outputs, width).sum();
 }
 
+/// LeNet-300-100 with PReLU, whose slopes are learned.
+template <template <class> class Source>
+struct PreluLeNet {
+  models::LeNet<Source> linear;
+  std::vector<Parameter<float>> slopes;
+
+  explicit PreluLeNet(const nn::Init& init) : linear(init, {}) {
+    for (int layer = 0; layer < 2; ++layer) slopes.emplace_back(Tensor<float>({1}, {0.25f}));
+  }
+  auto members() { return std::tie(linear, slopes); }
+  Var<float> operator()(const Var<float>& x) {
+    Var<float> h = linear.layers[0](x);
+    for (std::size_t l = 0; l < slopes.size(); ++l) h = linear.layers[l + 1](prelu(h, parameter_value(x.pass(), slopes[l])));
+    return h;
+  }
+};
+
 /// The median seconds of `steps` steps without the first sixth of them, in which the pool fills, as bench/torch_step.py has it.
 template <class Step>
 double median_seconds(int steps, const Step& one_step) {
@@ -171,6 +190,12 @@ int main(int argc, char** argv) {
   });
   add("lenet-dense", [=](benchmark::State& state, int threads) {
     run(state, models::LeNet<nn::Trained>(init, {}), digits, lenet_operations(true), threads, 300);
+  });
+  add("lenet-prelu-gated", [=](benchmark::State& state, int threads) {
+    run(state, PreluLeNet<nn::Gated>(init), digits, lenet_operations(true), threads, 300);
+  });
+  add("lenet-prelu-dense", [=](benchmark::State& state, int threads) {
+    run(state, PreluLeNet<nn::Trained>(init), digits, lenet_operations(true), threads, 300);
   });
   add("lenet-units", [=](benchmark::State& state, int threads) {
     run(state, models::LeNet<nn::Frozen>(init, {.unit_gates = true}), digits, lenet_operations(false), threads, 300);

@@ -1,10 +1,11 @@
 """Gate-training and dense steps in PyTorch: the peers of `step/*-gated` and `step/*-dense`.
 
-Read from standard input by any Python that has PyTorch, so that it may live in another root: python3 - [PEAK] < bench/torch_step.py
+Read from standard input by any Python that has PyTorch, so that it may live in another root: python3 - [PEAK [NETWORK...]] < bench/torch_step.py
 Prints JSON: the version, what its kernels and its products are capable of, and the median milliseconds of each network ("lenet-gated"), for each
 number of threads. A PyTorch is no peer, and refused, whose kernels use no vector instructions (in a chroot it needs /proc), whose products reach less
 than a third of PEAK operations a second (it needs a fast BLAS, in Debian libopenblas0-openmp), or whose tensors are new memory from the system each time,
 which in a virtual machine can cost more than what is computed in it (it needs the environment that tools/bench gives it: MALLOC_MMAP_MAX_ and so on).
+With networks named, those alone are measured, and whatever new tensors cost: PyTorch as it comes.
 """
 import functools
 import json
@@ -66,8 +67,8 @@ class Bottleneck(nn.Module):
         return F.relu(self.body(x) + self.skip(x))
 
 
-def lenet(gated):
-    return nn.Sequential(Linear(784, 300, gated), nn.ReLU(), Linear(300, 100, gated), nn.ReLU(), Linear(100, 10, gated)), (784,)
+def lenet(gated, activation=nn.ReLU):
+    return nn.Sequential(Linear(784, 300, gated), activation(), Linear(300, 100, gated), activation(), Linear(100, 10, gated)), (784,)
 
 
 def conv6(gated):
@@ -178,7 +179,8 @@ def cost_of_memory():
 
 # Of each network the ways to run it: the figure is the best one's. "vit" leaves out of its last block what its class token does not need, as ours
 # does; "vit-whole" computes all of it, as models are usually written.
-networks = {"lenet": (128, 300, [(lenet, False)]), "conv6": (128, 8, [(conv6, False), (conv6, True)]),
+networks = {"lenet": (128, 300, [(lenet, False)]), "lenet-prelu": (128, 300, [(functools.partial(lenet, activation=nn.PReLU), False)]),
+            "conv6": (128, 8, [(conv6, False), (conv6, True)]),
             "resnet50": (128, 8, [(resnet50, False), (resnet50, True)]),
             "vit": (64, 6, [(vit, False), (functools.partial(vit, attention=attention_in_steps), False)]),
             "vit-whole": (64, 6, [(functools.partial(vit, first=False), False),
@@ -189,9 +191,11 @@ if result["capability"] == "DEFAULT":
 if len(sys.argv) > 1 and result["product"] < float(sys.argv[1]) / 3:
     sys.exit(f"torch_step.py: expected a product of 1024 x 1024 x 1024 at a third of {float(sys.argv[1]) / 1e9:.0f} GFLOP/s or more, got "
              f"{result['product'] / 1e9:.0f}: has PyTorch a fast BLAS? (OpenBLAS may need OPENBLAS_CORETYPE=SkylakeX on a processor that it does not know)")
-if (cost := cost_of_memory()) > 2:
+chosen = sys.argv[2:]
+if not chosen and (cost := cost_of_memory()) > 2:
     sys.exit(f"torch_step.py: expected new tensors to cost what others do, got {cost:.1f} times as much: does its malloc give memory back?")
-for name, (batch, steps, ways) in networks.items():
+for name in chosen or networks:
+    batch, steps, ways = networks[name]
     for kind in ("gated", "dense"):
         found = result["steps"][f"{name}-{kind}"] = {}
         for threads in range(1, len(os.sched_getaffinity(0)) + 1):

@@ -47,10 +47,16 @@ def own_rows(rounds):
 
 
 def run_torch(torch, script, peak):
-    """What bench/torch_step.py measures in this PyTorch; None, with its words on stderr, if it is no peer."""
-    with open(script) as lines:
-        result = subprocess.run([*shlex.split(torch), "-", str(peak)], stdin=lines, stdout=subprocess.PIPE, text=True)
-    return json.loads(result.stdout) if result.returncode == 0 else None
+    """What bench/torch_step.py measures in this PyTorch; None, with its words on stderr, if it is no peer. "as_it_comes": where it is not told
+    to keep memory, which matters most to the smallest networks."""
+    def measure(environment, *networks):
+        with open(script) as lines:
+            result = subprocess.run([*shlex.split(torch), "-", str(peak), *networks], stdin=lines, stdout=subprocess.PIPE, text=True, env=environment)
+        return json.loads(result.stdout) if result.returncode == 0 else None
+
+    found = measure(os.environ)
+    as_it_comes = found and measure({name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}, "lenet", "lenet-prelu")
+    return found and as_it_comes and {**found, "as_it_comes": as_it_comes["steps"]}
 
 
 def run_step_rounds(program, count, torch, torch_script):
@@ -146,9 +152,11 @@ def ratios(rounds, names, ratio):
 
 
 def best(own, what):
-    """The milliseconds of our step NETWORK-KIND at its best number of threads, for a peer's NETWORK-KIND or NETWORK-VARIANT-KIND."""
+    """The milliseconds of our step at its best number of threads, for a peer's NETWORK-KIND or NETWORK-VARIANT-KIND: a variant of theirs alone
+    is compared with our NETWORK-KIND."""
     network, *_, kind = what.split("-")
-    return min(entry["real_time"] / 1e3 for key, entry in own.items() if key.split("/")[1] == f"{network}-{kind}")
+    times = lambda name: [entry["real_time"] / 1e3 for key, entry in own.items() if key.split("/")[1] == name]
+    return min(times(what) or times(f"{network}-{kind}"))
 
 
 def step(rounds):
@@ -157,21 +165,24 @@ def step(rounds):
     for key in own:
         _, what, threads = key.split("/")
         rows.append([f"Tombola, {what}", threads, milliseconds(median(owns, key, "real_time") / 1e3), f"{median(owns, key, 'floor'):.2f}"])
-    for what, times in torch["steps"].items() if torch else ():
-        for threads in times:
-            time = statistics.median(found["steps"][what][threads] for _, found in rounds)
-            rows.append([f"PyTorch {torch['version']}, {what}", threads, milliseconds(time), "–"])
+    for group, words in (("steps", ""), ("as_it_comes", " as it comes")) if torch else ():
+        for what, times in torch[group].items():
+            for threads in times:
+                time = statistics.median(found[group][what][threads] for _, found in rounds)
+                rows.append([f"PyTorch {torch['version']}{words}, {what}", threads, milliseconds(time), "–"])
     lines = table(["step, batch 128 (vit: 64)", "threads", "ms", "times its products at the peak"], rows)
     networks = [key.split("/")[1].removesuffix("-gated") for key in own if key.endswith("-gated/1")]
     gated_over_dense = ratios(rounds, networks, lambda each, network: best(each[0], f"{network}-gated") / best(each[0], f"{network}-dense"))
     of_rounds = f"{len(rounds)} round{'s' * (len(rounds) != 1)}"
     lines += ["", f"Of each ratio: the median of {of_rounds}, and the least and the largest. Gated over dense: {gated_over_dense}."]
     if torch:
-        against = ratios(rounds, torch["steps"], lambda each, what: min(each[1]["steps"][what].values()) / best(each[0], what))
+        against = {group: ratios(rounds, torch[group], lambda each, what: min(each[1][group][what].values()) / best(each[0], what))
+                   for group in ("steps", "as_it_comes")}
         product = statistics.median(found["product"] for _, found in rounds)
-        lines.append(f"PyTorch's time over ours, each at its best number of threads and PyTorch in its better memory format and form of attention: {against} "
+        lines.append(f"PyTorch's time over ours, each at its best number of threads and PyTorch in its better memory format and form of attention: {against['steps']} "
                      "(its dense twins are trained by fused Adam, ours by SGD; vit-whole computes all of its last block, vit and ours what the class token "
-                     f"needs). Its kernels: {torch['capability']}; its product of 1024 x 1024 x 1024 on all threads: {product / 1e9:.0f} GFLOP/s.")
+                     f"needs). Its kernels: {torch['capability']}; its product of 1024 x 1024 x 1024 on all threads: {product / 1e9:.0f} GFLOP/s. "
+                     f"The same of PyTorch as it comes, its malloc not told to keep memory: {against['as_it_comes']}.")
     return lines
 
 
