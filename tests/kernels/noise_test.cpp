@@ -76,7 +76,9 @@ TEST_CASE_TEMPLATE_DEFINE("noise: the words are those of the scalar Philox", Kin
     for (const Stream& from : {stream, Stream{}, Stream{~0ull, Purpose::control, ~0u, ~0u}}) {
       const kernels::detail::PhiloxKeys keys(from.seed);
       auto block = first;
-      for (const auto& words : kernels::detail::philox_blocks<Arch>(from, keys, first)) {
+      kernels::detail::PhiloxSteps<Arch> steps(from, keys, first);
+      for (std::size_t step = 0; step < steps.count; ++step) steps();
+      for (const auto& words : steps.words()) {
         for (std::size_t w = 0; w < 4; ++w) {
           std::uint32_t got[64];
           simd::store(got, words[w]);
@@ -147,7 +149,10 @@ TEST_CASE_TEMPLATE_DEFINE("noise: the ends of the normals", Kind, normal_ends) {
   using Word = simd::Batch<std::uint32_t, Arch>;
   const auto pair = [](std::uint32_t radius, std::uint32_t angle) {
     float first[64], second[64];
-    kernels::detail::normal_pair<Arch>(Word(radius), Word(angle), first, second);
+    int calls = 0;
+    auto meanwhile = [&calls] { ++calls; };
+    kernels::detail::normal_pair<Arch>(Word(radius), Word(angle), first, second, meanwhile);
+    CHECK(calls == 5);
     return std::array{first[0], second[0]};
   };
   const double greatest = std::sqrt(64 * std::numbers::ln2);

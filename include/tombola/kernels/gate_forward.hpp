@@ -44,9 +44,10 @@ simd::Batch<T, Arch> sigma_at(const GateInput<T>& in, Index i) noexcept {
   return in.sigmas == nullptr ? simd::Batch<T, Arch>(in.sigma) : simd::load<T, Arch>(in.sigmas + i);
 }
 
+/// One group; returns `sum` plus its z.
 template <class Gate, class T, class Arch>
-void sample_group(const Gate& gate, const GateInput<T>& in, const float* noise, Index at, const GateOutput<T>& out,
-                  simd::Batch<T, Arch>& sum) noexcept {
+[[gnu::always_inline]] inline simd::Batch<T, Arch> sample_group(Gate gate, GateInput<T> in, const float* noise, Index at, GateOutput<T> out,
+                                                                simd::Batch<T, Arch> sum) noexcept {
   using V = simd::Batch<T, Arch>;
   constexpr Index lanes = simd::width<T, Arch>;
   const V low(-in.reach), high(T(1) + in.reach), sharpness(gate.sharpness), offset(T(0.5) - T(0.5) * gate.sharpness);
@@ -67,12 +68,13 @@ void sample_group(const Gate& gate, const GateInput<T>& in, const float* noise, 
     }
   }
   if (out.open != nullptr) out.open[at / noise_group] = open;
+  return sum;
 }
 
 /// The last, incomplete group, through padded copies: the same instructions as for a whole group.
 template <class Gate, class T, class Arch>
-void sample_tail(const Gate& gate, const GateInput<T>& in, const float* noise, Index at, const GateOutput<T>& out,
-                 simd::Batch<T, Arch>& sum) noexcept {
+simd::Batch<T, Arch> sample_tail(const Gate& gate, const GateInput<T>& in, const float* noise, Index at, const GateOutput<T>& out,
+                                 simd::Batch<T, Arch> sum) noexcept {
   const auto count = static_cast<std::size_t>(in.count - at);
   // A parameter of -1e9 closes the padded gates for good, so that they add nothing to the sum.
   T theta[noise_group], weight[noise_group] = {}, sigma[noise_group], product[noise_group], z[noise_group],
@@ -84,11 +86,12 @@ void sample_tail(const Gate& gate, const GateInput<T>& in, const float* noise, I
   if (in.sigmas != nullptr) std::copy_n(in.sigmas + at, count, sigma);
   std::uint64_t open = 0;
   const GateInput<T> padded{noise_group, theta, in.weight == nullptr ? nullptr : weight, in.sigma, sigma, in.reach};
-  sample_group<Gate, T, Arch>(gate, padded, noise, 0, {product, z, &open, slope, nullptr}, sum);
+  sum = sample_group<Gate, T, Arch>(gate, padded, noise, 0, {product, z, &open, slope, nullptr}, sum);
   if (out.product != nullptr) std::copy_n(product, count, out.product + at);
   if (out.gate != nullptr) std::copy_n(z, count, out.gate + at);
   if (out.open != nullptr) out.open[at / noise_group] = open & ((std::uint64_t{1} << count) - 1);
   if (!Gate::unit_slope && out.slope != nullptr) std::copy_n(slope, count, out.slope + at);
+  return sum;
 }
 
 }  // namespace detail
@@ -97,19 +100,20 @@ void sample_tail(const Gate& gate, const GateInput<T>& in, const float* noise, I
 template <class Gate, class T, class Arch = simd::Native>
 void gate_sample(const Threads& threads, const Gate& gate, const Stream& stream, const GateInput<T>& in,
                  const GateOutput<T>& out) noexcept {
-  using Source = NoiseSource<typename Gate::Noise, Arch>;
+  using Reader = NoiseReader<typename Gate::Noise, Arch>;
   parallel_ranges(threads, in.count, gate_grain, [&](Range range, Index chunk) {
-    const Source source(stream);
-    float noise[Source::block];
+    const Gate own_gate = gate;  // copies, which no store can change
+    const GateInput<T> own_in = in;
+    const GateOutput<T> own_out = out;
+    Reader reader(stream, range.first);
+    float noise[Reader::block];
     simd::Batch<T, Arch> sum(T(0));  // of at most 1 for each of at most gate_grain gates: exact enough
-    for (Index first = range.first; first < range.last; first += Source::block) {
-      source.draw(first, noise);
-      for (Index at = first; at < std::min(first + Source::block, range.last); at += noise_group) {
-        if (at + noise_group <= in.count) {
-          detail::sample_group<Gate, T, Arch>(gate, in, noise + (at - first), at, out, sum);
-        } else {
-          detail::sample_tail<Gate, T, Arch>(gate, in, noise + (at - first), at, out, sum);
-        }
+    for (Index first = range.first; first < range.last; first += Reader::block) {
+      reader.read(noise);
+      for (Index at = first; at < std::min(first + Reader::block, range.last); at += noise_group) {
+        const bool whole = at + noise_group <= in.count;
+        sum = whole ? detail::sample_group<Gate, T, Arch>(own_gate, own_in, noise + (at - first), at, own_out, sum)
+                    : detail::sample_tail<Gate, T, Arch>(gate, in, noise + (at - first), at, out, sum);
       }
     }
     if (out.chunk_sums != nullptr) out.chunk_sums[chunk] = static_cast<double>(simd::sum(sum));

@@ -142,17 +142,17 @@ void gate_sigma_gradient(const Threads& threads, const GaussianGate<T>& gate, co
                          bool through_penalty, T* gradient) noexcept {
   using V = simd::Batch<T, Arch>;
   using Gate = GaussianGate<T>;
-  using Source = NoiseSource<typename Gate::Noise, Arch>;
+  using Reader = NoiseReader<typename Gate::Noise, Arch>;
   constexpr Index lanes = simd::width<T, Arch>;
   const detail::InverseSigma<T, Arch> inverse(from.in);
   parallel_ranges(threads, from.in.count, gate_grain, [&](Range range) {
-    const Source source(stream);
-    float noise[Source::block];
+    Reader reader(stream, range.first);
+    float noise[Reader::block];
     for (Index i = range.first; i < range.last; i += lanes) {
-      if (i % Source::block == 0) source.draw(i, noise);
+      if (i % Reader::block == 0) reader.read(noise);
       const Index count = std::min(lanes, range.last - i);
       V g = detail::loss_gradient<Gate, T, Arch>(from, i, count, false) *
-            simd::load_floats<T, Arch>(noise + i % Source::block);
+            simd::load_floats<T, Arch>(noise + i % Reader::block);
       if (through_penalty) {
         const V theta = simd::load_up_to<T, Arch>(from.in.theta + i, count);
         g = simd::fma(V(from.lambda), gate.penalty_sigma_slope(from.penalty, theta, inverse(i, count)), g);
