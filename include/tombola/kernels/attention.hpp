@@ -166,7 +166,7 @@ class AttentionForward {
       const auto blind = sums == V(T(0));
       const V logs = simd::select(blind, V(std::numeric_limits<T>::infinity()), simd::load_up_to<T, Arch>(tops_ + i, count) + simd::log(sums));
       T factor[static_cast<std::size_t>(lanes)];
-      simd::store(factor, V(T(1)) / sums);
+      simd::store(factor, simd::divide(V(T(1)), sums));
       simd::store_part(tops_ + i, logs, count);
       for (Index j = 0; j < count; ++j) {
         T* row = o_.at(i + j, 0);

@@ -45,7 +45,7 @@ T exponentials(Index columns, const T* x, T top, T* p) noexcept {
 template <class T, class Arch>
 void divide(Index columns, T* p, T total) noexcept {
   for_each_channel_register<T, Arch>(columns, [&](Index c, const auto& read, const auto& write) {
-    write(p + c, read(p + c) / simd::Batch<T, Arch>(total));
+    write(p + c, simd::divide(read(p + c), simd::Batch<T, Arch>(total)));
   });
 }
 
