@@ -27,7 +27,7 @@ void adam_update(const AdamStep<T>& step, const V& g, V& theta, V& m, V& v) noex
   const V zero(T(0)), least(T(1e-30));
   m = simd::fma(V(T(1) - step.beta1), g, m * V(step.beta1));
   v = simd::fma(g * V(T(1) - step.beta2), g, v * V(step.beta2));
-  const V moved = theta - V(step.rate) * m / simd::fma(simd::sqrt(v), V(step.deviation), V(step.epsilon));
+  const V moved = theta - simd::divide(V(step.rate) * m, simd::fma(simd::sqrt(v), V(step.deviation), V(step.epsilon)));
   theta = simd::clamp(moved, step.low, step.high);
   m = simd::select(simd::abs(m) < least, zero, m);
   v = simd::select(v < least, zero, v);

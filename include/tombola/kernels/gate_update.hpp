@@ -52,7 +52,7 @@ class InverseSigma {
   }
 
  private:
-  static V of(const V& sigma) noexcept { return V(T(1)) / simd::max(sigma, V(T(1e-6))); }
+  static V of(const V& sigma) noexcept { return simd::divide(V(T(1)), simd::max(sigma, V(T(1e-6)))); }
   const T* sigmas_;
   V of_all_;
 };

@@ -350,7 +350,7 @@ inline Batch<T, Arch> log(const Batch<T, Arch>& a) noexcept {
 /// 1 / (1 + exp(-a)).
 template <class T, class Arch>
 inline Batch<T, Arch> sigmoid(const Batch<T, Arch>& a) noexcept {
-  return Batch<T, Arch>(T(1)) / (Batch<T, Arch>(T(1)) + xsimd::exp(-a));
+  return divide(Batch<T, Arch>(T(1)), Batch<T, Arch>(T(1)) + xsimd::exp(-a));
 }
 
 /// min(max(a, low), high); NaN stays NaN.

@@ -30,7 +30,7 @@ struct StandardNormal {
     const V square = near * near, power = simd::exp_nonpositive(square * V(T(-0.5)));
     density = power * V(standard_normal_peak<T>);
     if constexpr (std::is_same_v<T, float>) {
-      const V u = V(1.0f) / simd::fma(simd::abs(near), V(0.26f), V(1.0f)), s = u - V(0.625f);
+      const V u = simd::divide(V(1.0f), simd::fma(simd::abs(near), V(0.26f), V(1.0f))), s = u - V(0.625f);
       V p(0.030896096f);
       for (const float coefficient : {-0.00025976842f, -0.083595842f, -0.044481941f, 0.18274024f, 0.43845811f, 0.52785635f, 0.42284381f, 0.24101871f}) {
         p = simd::fma(p, s, V(coefficient));

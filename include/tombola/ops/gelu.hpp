@@ -50,7 +50,7 @@ struct GeluTanh {
   template <class V>
   static V gate(const V& x) noexcept {
     using T = typename V::value_type;
-    return V(T(1)) / (V(T(1)) + simd::exp(x * simd::fma(x * x, V(-cubic<T>), V(-linear<T>))));
+    return simd::divide(V(T(1)), V(T(1)) + simd::exp(x * simd::fma(x * x, V(-cubic<T>), V(-linear<T>))));
   }
 };
 
