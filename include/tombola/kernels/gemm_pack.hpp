@@ -12,29 +12,38 @@ namespace tombola::inline TOMBOLA_ISA::kernels {
 
 /// Packs lines (rows of A, columns of B) that run along k: out[p * Stride + i] = element k.first + p of line
 /// lines.first + i, a block of registers transposed at a time. At most Stride lines; `buffer`: width * k.size() elements.
+/// `line_stride`: from one line to the next in memory, where the lines after these are wanted soon and are asked for: the hardware does not
+/// follow so many lines; or 0.
 template <Index Stride, class Arch, class T, class Source>
-void pack_along_k(const Source& source, Range lines, Range k, T* out, T* buffer) noexcept {
-  constexpr Index width = simd::width<T, Arch>;
+void pack_along_k(const Source& source, Range lines, Range k, T* out, T* buffer, Index line_stride = 0) noexcept {
+  constexpr Index width = simd::width<T, Arch>, most = std::min(Stride, width);
   const Index depth = k.size();
-  for (Index group = 0; group < lines.size(); group += width) {
-    const Index count = std::min(width, lines.size() - group);
-    const T* line[width];
-    for (Index i = 0; i < width; ++i) {  // past the last line it is repeated: those places are never used
+  for (Index group = 0; group < lines.size(); group += most) {
+    const Index count = std::min(most, lines.size() - group);
+    const T* line[most];
+    for (Index i = 0; i < most; ++i) {  // past the last line it is repeated: those places are never used
       line[i] = i < count ? source.line(lines.first + group + i, k.first, depth, buffer + i * depth) : line[count - 1];
     }
-    simd::Batch<T, Arch> block[static_cast<std::size_t>(width)];
+    simd::Batch<T, Arch> block[static_cast<std::size_t>(most)];
     for (Index p = 0; p < depth; p += width) {
       const Index left = std::min(width, depth - p);
-      for (Index i = 0; i < width; ++i) {
+      if (line_stride != 0) {
+        for (Index i = 0; i < count; ++i) __builtin_prefetch(line[i] + p + count * line_stride);
+      }
+      for (Index i = 0; i < most; ++i) {
         block[i] = left == width ? simd::load<T, Arch>(line[i] + p) : simd::load_part<T, Arch>(line[i] + p, left);
       }
-      simd::transpose<T, Arch>(block);
-      if constexpr (Stride < width) {
-        for (Index i = 0; i < left; ++i) simd::store_low_half(out + (p + i) * Stride, block[i]);
-      } else if (left == width) {
-        for (Index i = 0; i < width; ++i) simd::store(out + (p + i) * Stride + group, block[i]);
+      if constexpr (most < width) {
+        simd::transpose_half<T, Arch>(block);
+        for (Index i = 0; i < std::min(most, left); ++i) simd::store_low_half(out + (p + i) * Stride, block[i]);
+        for (Index i = 0; i < left - most; ++i) simd::store_high_half(out + (p + most + i) * Stride, block[i]);
       } else {
-        for (Index i = 0; i < left; ++i) simd::store(out + (p + i) * Stride + group, block[i]);
+        simd::transpose<T, Arch>(block);
+        if (left == width) {
+          for (Index i = 0; i < width; ++i) simd::store(out + (p + i) * Stride + group, block[i]);
+        } else {
+          for (Index i = 0; i < left; ++i) simd::store(out + (p + i) * Stride + group, block[i]);
+        }
       }
     }
   }

@@ -25,9 +25,11 @@ struct Matrix {
   Matrix rows_in(Range range) const noexcept { return {at(range.first, 0), range.size(), columns, row_stride, column_stride}; }
   /// A line is what is contiguous in memory: a row, or a column.
   bool lines_are_rows() const noexcept { return column_stride == 1; }
+  /// From one line to the next.
+  Index line_stride() const noexcept { return lines_are_rows() ? row_stride : column_stride; }
   /// Elements [first, first + count) of a line. A hook in the place of a matrix may write them to the buffer instead.
   const T* line(Index line, Index first, Index /*count*/, std::remove_const_t<T>* /*buffer*/) const noexcept {
-    return data + line * (lines_are_rows() ? row_stride : column_stride) + first;
+    return data + line * line_stride() + first;
   }
 };
 

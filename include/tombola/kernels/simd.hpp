@@ -125,6 +125,20 @@ inline void store_low_half(T* p, const Batch<T, Arch>& a) noexcept {
   simd::store_part(p, a, width<T, Arch> / 2);
 }
 
+/// Writes the upper half.
+template <class T, class Arch>
+inline void store_high_half(T* p, const Batch<T, Arch>& a) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (is_avx512<Arch> && std::is_same_v<T, float>) {
+    return _mm256_storeu_ps(p, _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1)));
+  }
+#endif
+  constexpr Index half = width<T, Arch> / 2;
+  T all[2 * half];
+  simd::store(all, a);
+  std::copy_n(all + half, half, p);
+}
+
 /// to[0 ... count) = from[0 ... count): half a register or whole ones.
 template <Index count, class Arch, class T>
 [[gnu::always_inline]] inline void copy(const T* from, T* to) noexcept {

@@ -1,5 +1,5 @@
 /// \file
-/// The transpose of a square block held in registers: what packing a matrix against its storage order is made of.
+/// The transpose of a block held in registers: what packing a matrix against its storage order is made of.
 #pragma once
 
 #include "tombola/kernels/simd.hpp"
@@ -82,6 +82,27 @@ inline void transpose_lanes([[maybe_unused]] Batch<T, Arch>* rows, [[maybe_unuse
 #endif
 }
 
+/// Transposes, within each 128-bit lane, the square blocks of `count` rows.
+template <class T, class Arch>
+inline void transpose_in_lanes(Batch<T, Arch>* rows, Index count) noexcept {
+  constexpr Index in_lane = width<T, Arch> / lanes<T, Arch>();
+  for (Index i = 0; i < count; i += in_lane) {
+    Batch<T, Arch>* r = rows + i;
+    if constexpr (in_lane == 4) {
+      const auto low_02 = unpack<false>(r[0], r[2]), high_02 = unpack<true>(r[0], r[2]);
+      const auto low_13 = unpack<false>(r[1], r[3]), high_13 = unpack<true>(r[1], r[3]);
+      r[0] = unpack<false>(low_02, low_13);
+      r[1] = unpack<true>(low_02, low_13);
+      r[2] = unpack<false>(high_02, high_13);
+      r[3] = unpack<true>(high_02, high_13);
+    } else {
+      const auto low = unpack<false>(r[0], r[1]);
+      r[1] = unpack<true>(r[0], r[1]);
+      r[0] = low;
+    }
+  }
+}
+
 }  // namespace detail
 
 /// rows[i][j] <- rows[j][i] for a block of width x width elements.
@@ -95,24 +116,35 @@ inline void transpose(Batch<T, Arch> (&rows)[static_cast<std::size_t>(width<T, A
     for (Index i = 0; i < n * n; ++i) transposed[i] = values[i % n * n + i / n];
     for (Index i = 0; i < n; ++i) rows[i] = simd::load<T, Arch>(transposed + i * n);
   } else {
-    constexpr Index in_lane = n / lanes;  // first square blocks within lanes, then the lanes themselves
-    for (Index i = 0; i < n; i += in_lane) {
-      Batch<T, Arch>* r = rows + i;
-      if constexpr (in_lane == 4) {
-        const auto low_02 = detail::unpack<false>(r[0], r[2]), high_02 = detail::unpack<true>(r[0], r[2]);
-        const auto low_13 = detail::unpack<false>(r[1], r[3]), high_13 = detail::unpack<true>(r[1], r[3]);
-        r[0] = detail::unpack<false>(low_02, low_13);
-        r[1] = detail::unpack<true>(low_02, low_13);
-        r[2] = detail::unpack<false>(high_02, high_13);
-        r[3] = detail::unpack<true>(high_02, high_13);
-      } else {
-        const auto low = detail::unpack<false>(r[0], r[1]);
-        r[1] = detail::unpack<true>(r[0], r[1]);
-        r[0] = low;
-      }
-    }
+    constexpr Index in_lane = n / lanes;
+    detail::transpose_in_lanes<T, Arch>(rows, n);  // first square blocks within lanes, then the lanes themselves
     for (Index j = 0; j < in_lane; ++j) detail::transpose_lanes<T, Arch>(rows + j, in_lane);
   }
+}
+
+/// Transposes a block of half as many rows: into rows[i] come its column i and, as the upper half, its column width / 2 + i.
+template <class T, class Arch>
+inline void transpose_half(Batch<T, Arch> (&rows)[static_cast<std::size_t>(width<T, Arch> / 2)]) noexcept {
+  constexpr Index n = width<T, Arch>, half = n / 2;
+#if defined(__AVX512F__)
+  if constexpr (is_avx512<Arch> && std::is_same_v<T, float>) {
+    detail::transpose_in_lanes<T, Arch>(rows, half);
+    const auto pick = [](const Batch<T, Arch>& a, __m512i pairs, const Batch<T, Arch>& b) -> Batch<T, Arch> {
+      return _mm512_castpd_ps(_mm512_permutex2var_pd(_mm512_castps_pd(a), pairs, _mm512_castps_pd(b)));
+    };
+    const __m512i even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);  // lanes 0, 2 or 1, 3
+    for (Index i = 0; i < 4; ++i) {
+      const Batch<T, Arch> a = rows[i], b = rows[4 + i];
+      rows[i] = pick(a, even, b);
+      rows[4 + i] = pick(a, odd, b);
+    }
+    return;
+  }
+#endif
+  T values[half * n], transposed[n * half];
+  for (Index i = 0; i < half; ++i) simd::store(values + i * n, rows[i]);
+  for (Index i = 0; i < half * n; ++i) transposed[i] = values[i % half * n + i / half % 2 * half + i / n];
+  for (Index i = 0; i < half; ++i) rows[i] = simd::load<T, Arch>(transposed + i * n);
 }
 
 }  // namespace tombola::inline TOMBOLA_ISA::simd
