@@ -106,7 +106,8 @@ void check_plans() {
   constexpr Index shapes[][3] = {{128, 100, 300}, {29, 27, 4000}, {300, 100, 70},
                                  {1500, 20, 33},  {30, 1600, 50}, {800, 800, 40},
                                  {1100, 8, 520},  {8, 1100, 520},   // an operand above 2 MiB, asked for ahead of time
-                                 {16, 20, 33000}, {450, 20, 2100}};  // the same, read across k; a long B, packed for fewer rows
+                                 {16, 20, 33000}, {450, 20, 2100},   // the same, read across k; a long B, packed for fewer rows
+                                 {1040, 20, 1024}, {512, 100, 150}};  // A: above 2 MiB and packed, asked for; packed by each chunk for itself
   Workspace scratch;
   for (const auto& shape : shapes) {
     const Index m = shape[0], n = shape[1], k = shape[2];
@@ -186,6 +187,15 @@ TEST_CASE("gemm: the plans of this test are the intended ones") {
   CHECK_FALSE(kernels::reads_a_directly<Tile>(Matrix<const float>{nullptr, 70, 295, 895, 1}.transposed(), 100));
   CHECK_FALSE(kernels::reads_a_directly<Tile>(Matrix<const float>{nullptr, 3080, 200, 256, 1}.transposed(), 50));
   CHECK(plan_gemm<float, simd::Native>(200, 50, 3080, false, false).split);
+  // Rows of A that each worker packs, asked for while it multiplies; two visits to C.
+  CHECK_FALSE(kernels::reads_a_directly<Tile>(rows_of(1040, 1024), 60));
+  CHECK_FALSE(plan_gemm<float, simd::Native>(1040, 60, 1024, false, false).share_a());
+  CHECK(plan_gemm<float, simd::Native>(1040, 60, 1024, false, false).depth == 512);
+  // The chunks of a lower A pack it for themselves where B is read as it lies, and small; more of them for more threads.
+  const auto low = [](Index n, Index threads) { return plan_gemm<float, simd::Native>(512, n, 300, false, true, threads); };
+  CHECK((!low(200, 2).share_a() && low(200, 2).chunks() == 8 && low(200, 4).chunks() == 16));
+  CHECK(low(7000, 2).share_a());
+  CHECK_FALSE(kernels::reads_a_directly<Tile>(rows_of(300, 512).transposed(), 200));
   // A chunk's next one may have the same rows of such an A.
   CHECK(kernels::reads_a_directly<Tile>(rows_of(4160, 200).transposed(), 192));
   const auto plan = plan_gemm<float, simd::Native>(200, 192, 4160, true, true);
@@ -241,6 +251,7 @@ TEST_CASE("gemm: the same bits for any number of threads, packed or not") {
                                  {1800, 64, 64},  {900, 800, 800}, {40, 2000, 300},
                                  {200, 272, 2200}, {1100, 8, 520},  {16, 20, 33000},  // these three: B or A is asked for ahead of time
                                  {1032, 60, 40},  {1030, 60, 1600}, {256, 60, 6200},  // A is packed ahead of time: in several slices, each with its sums
+                                 {1040, 60, 1024}, {512, 200, 300},  // rows of A are asked for ahead of time; each chunk packs its own A
                                  {100, 10, 700},  {250, 96, 100}};  // panels are dealt out: fewer registers than threads; as many for each of two
   Workspace scratch;
   for (const auto& shape : shapes) {

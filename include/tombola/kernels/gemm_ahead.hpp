@@ -9,8 +9,8 @@
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
-/// What a tile's product does meanwhile, a little for each k, unless it reads A along k. Nothing by default. Without a target, two cache lines
-/// at data + k * step are asked for. With one, lines of A that run across k are packed: for each k, one tile's part of a line.
+/// What a tile's product does meanwhile, a part for each k, unless it reads A along k. Nothing by default. Without a target, two cache lines at
+/// data + part * step are asked for. With one, lines of A that run across k are packed: each part is what one tile has of a line.
 template <class T>
 struct GemmAhead {
   const T* data = nullptr;  ///< what is asked for first; or the first part
@@ -18,22 +18,26 @@ struct GemmAhead {
   T* target = nullptr;
   Index tiles = 0;                      ///< parts of a line
   Index apart = 0, target_apart = 0;    ///< from one to the next, in the line and packed
-  Index first_tile = 0, parts = 0;      ///< the first part's; how many parts are packed
+  Index first_tile = 0, parts = 0;      ///< the first part's; how many parts
 };
 
-/// Elements of an operand that is not packed and read soon, `elements` of each k: in another order than in memory, or far apart, so that the
-/// hardware does not see them coming.
+/// Elements of an operand that are read or packed soon, `elements` of each of `lines`: in another order than in memory, or far apart, so that
+/// the hardware does not see them coming.
 template <class T>
 struct GemmWanted {
+  static constexpr Index two_cache_lines = 128 / static_cast<Index>(sizeof(T));
   const T* data = nullptr;
-  Index elements = 0, step = 0;
+  Index elements = 0, step = 0, lines = 0;
 
-  /// What to ask for meanwhile: two cache lines of each k.
+  /// How many tiles' products it takes to ask for all.
+  Index tiles() const noexcept { return (elements + two_cache_lines - 1) / two_cache_lines; }
+  /// What to ask for meanwhile: two cache lines of each line.
   GemmAhead<T> take() noexcept {
-    constexpr Index two_lines = 128 / static_cast<Index>(sizeof(T));
     if (elements <= 0) return {};
-    elements -= two_lines;
-    return {std::exchange(data, data + two_lines), step};
+    elements -= two_cache_lines;
+    GemmAhead<T> now{std::exchange(data, data + two_cache_lines), step};
+    now.parts = lines;
+    return now;
   }
 };
 
@@ -81,6 +85,7 @@ class Meanwhile {
       __builtin_prefetch(from_, 0, 2);
       __builtin_prefetch(from_ + line, 0, 2);
       from_ += step_;
+      if (--parts_left_ == 0) from_ = nullptr;
       return;
     }
     simd::copy<stride, Arch>(from_, to_);

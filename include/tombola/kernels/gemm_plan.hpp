@@ -77,6 +77,7 @@ template <class T, class Arch>
 GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Index threads = 1) noexcept {
   using Tile = GemmTile<T, Arch>;
   constexpr Index enough_chunks = 16;               // to keep a few threads busy to the end
+  constexpr Index few_chunks = 8;                   // for one or two
   constexpr Index few_tiles = 32;                   // of A: they stay in the second-level cache while panels of B pass by
   constexpr Index small_chunk = Index{1} << 20;     // multiplications not worth dividing any further
   constexpr Index block_elements = Tile::block_bytes / sizeof(T);  // of packed B: they stay in the second-level cache
@@ -92,6 +93,8 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
   plan.depth = round_up(divide_up(k, divide_up(k, m >= Tile::high ? Tile::deep : Tile::depth)), 16);
   // Tiles of a chunk: few, so that another thread may take it over late; more where they are packed from lines across k, in pieces of at most 1 KiB.
   const Index block_tiles = !direct_a && m >= 4096 ? std::clamp<Index>(8192 / plan.depth, 8, 32) : 8;
+  // Rather than all beforehand, where the panels that are read again for each block stay in the third-level cache.
+  const bool packs_few_a = !direct_a && direct_b && m >= Tile::high && k * n <= 2 * slice_elements;
   // Its panels: as many as stay in the cache; or all, if there are enough blocks of tiles for each chunk to pack its own, once.
   const bool packs_own_a = !direct_a && m >= 1024;
   const Index block_panels = std::max<Index>(1, block_elements / (plan.depth * Tile::columns));
@@ -108,8 +111,10 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
       plan.deal_out(registers, Tile::registers, Tile::width, threads);
     } else {
       plan.panel_blocks = divide_up(plan.panels, plan.share_b() && !packs_own_a ? block_panels : plan.panels);
-      while (plan.chunks() < std::min(enough_chunks, plan.tiles * plan.panels) && m * n / plan.chunks() * k > small_chunk) {
-        const bool narrower = plan.panel_blocks < plan.panels && (!plan.share_b() || plan.tile_blocks == plan.tiles);
+      const Index enough = packs_few_a ? std::clamp(4 * threads, few_chunks, enough_chunks) : enough_chunks;
+      while (plan.chunks() < std::min(enough, plan.tiles * plan.panels) && m * n / plan.chunks() * k > small_chunk) {
+        const bool lower_first = plan.share_b() || packs_few_a;
+        const bool narrower = plan.panel_blocks < plan.panels && (!lower_first || plan.tile_blocks == plan.tiles);
         if (panel_by_panel && !narrower) break;
         Index& blocks = narrower ? plan.panel_blocks : plan.tile_blocks;
         blocks = std::min(2 * blocks, narrower ? plan.panels : plan.tiles);

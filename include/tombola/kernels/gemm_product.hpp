@@ -22,6 +22,7 @@ class GemmProduct {
         c_(c),
         epilogue_(epilogue),
         beta_(beta),
+        threads_(threads),
         m_(c.rows),
         n_(c.columns),
         k_(a.columns),
@@ -108,7 +109,7 @@ class GemmProduct {
   // Tiles, or panels, packed together: few enough for all threads to share the packing, or so many that lines across k are read
   // in long pieces.
   Index group_a() const noexcept { return std::clamp<Index>(plan_.tiles / 16, 1, 16); }
-  Index group_b() const noexcept { return std::clamp<Index>(plan_.panels / 16, 1, 8); }
+  Index group_b() const noexcept { return std::clamp<Index>(plan_.panels / (4 * threads_), 1, 8); }
   Index groups_a() const noexcept { return plan_.share_a() ? divide_up(plan_.tiles, group_a()) : 0; }
   Index groups_b() const noexcept { return plan_.share_b() ? divide_up(plan_.panels, group_b()) : 0; }
   Range slice_terms(Index slice) const noexcept {
@@ -136,7 +137,7 @@ class GemmProduct {
     constexpr Index stride = Tile::row_stride;
     if (a_.lines_are_rows()) {
       for (Index t = tiles.first; t < tiles.last; ++t, out += apart) {
-        pack_along_k<stride, Arch>(a_, tile_rows(t), k, out, buffer);
+        pack_along_k<stride, Arch>(a_, tile_rows(t), k, out, buffer, line_stride(a_));
       }
     } else {
       const Range rows{tile_rows(tiles.first).first, tile_rows(tiles.last - 1).last};
@@ -149,7 +150,7 @@ class GemmProduct {
     constexpr Index stride = Tile::columns;
     if (!b_.lines_are_rows()) {
       for (Index p = panels.first; p < panels.last; ++p, out += k.size() * stride) {
-        pack_along_k<stride, Arch>(b_, panel_columns(p), k, out, buffer);
+        pack_along_k<stride, Arch>(b_, panel_columns(p), k, out, buffer, line_stride(b_));
       }
     } else {
       const Range columns{panel_columns(panels.first).first, panel_columns(panels.last - 1).last};
@@ -251,14 +252,17 @@ class GemmProduct {
     NextTiles next_tiles = tiles_to_pack(next, own);
     const bool packs = next_tiles.parts_left > 0;
     Wanted next_a = packs ? Wanted{} : wanted_a(next);
+    Index tiles_left = panels.size() * tiles.size();
+    const auto ahead = [&](Wanted& next_b) -> GemmAhead<T> {
+      if (next_b.elements > 0) return next_b.take();
+      if (next_tiles.parts_left > 0) return next_tiles.take(k.size());
+      return tiles_left <= next_a.tiles() ? next_a.take() : GemmAhead<T>{};  // late: it is to stay in the second-level cache until it is read
+    };
     for (Index panel = panels.first; panel < panels.last; ++panel) {
       const Range columns = panel_columns(panel);
       const GemmRead<T> b = read_b(panel, k, offset, own);
       Wanted next_b = panel + 1 < panels.last ? wanted_b(panel + 1, k.first) : wanted_b(panels.first, k.last);
-      for (Index tile = tiles.first; tile < tiles.last; ++tile) {
-        const GemmAhead<T> ahead = next_b.elements > 0 ? next_b.take() : next_tiles.parts_left > 0 ? next_tiles.take(k.size()) : next_a.take();
-        multiply(tile_rows(tile), a_of(tile), columns, b, ahead);
-      }
+      for (Index tile = tiles.first; tile < tiles.last; ++tile, --tiles_left) multiply(tile_rows(tile), a_of(tile), columns, b, ahead(next_b));
     }
     if (packs && next_tiles.parts_left == 0) {
       own.places->tile_block = next.tile_block;
@@ -280,21 +284,32 @@ class GemmProduct {
     return {};
   }
 
+  template <class Source>
+  static Index line_stride([[maybe_unused]] const Source& source) noexcept {
+    if constexpr (is_matrix<Source>) return source.line_stride();
+    return 0;
+  }
   static bool is_large(Index elements) noexcept { return elements * static_cast<Index>(sizeof(T)) > Index{1} << 21; }  // others stay in a cache
-  /// Rows of a block of A, if lines run across k and no packed copy is shared.
+  /// A block of A that is packed, by the worker alone, or read across k where it lies.
   Wanted wanted_a([[maybe_unused]] const BlockOfA& block) const noexcept {
     if constexpr (is_matrix<A>) {
-      if (plan_.share_a() || a_.lines_are_rows() || block.tile_block == plan_.tile_blocks || block.k.size() <= 0 || !is_large(m_ * k_)) return {};
+      const bool along_k = a_.lines_are_rows();
+      if (plan_.share_a() || (plan_.direct_a && along_k) || !is_large(m_ * k_)) return {};
+      if (block.tile_block == plan_.tile_blocks || block.k.size() <= 0) return {};
       const Range tiles = tiles_of(block.tile_block);
-      const Index first = tile_rows(tiles.first).first;
-      return {a_.at(first, block.k.first), tile_rows(tiles.last - 1).last - first, a_.column_stride};
+      const Range rows{tile_rows(tiles.first).first, tile_rows(tiles.last - 1).last};
+      const T* first = a_.at(rows.first, block.k.first);
+      if (along_k) return {first, block.k.size(), a_.row_stride, rows.size()};
+      return {first, rows.size(), a_.column_stride, block.k.size()};
     }
     return {};
   }
   /// Columns of B from term k on, if they are read where they lie.
   Wanted wanted_b([[maybe_unused]] Index panel, [[maybe_unused]] Index k) const noexcept {
     if constexpr (is_matrix<B>) {
-      if (plan_.direct_b && k < k_ && is_large(k_ * n_)) return {b_.at(k, panel_columns(panel).first), panel_columns(panel).size(), b_.row_stride};
+      if (plan_.direct_b && k < k_ && is_large(k_ * n_)) {
+        return {b_.at(k, panel_columns(panel).first), panel_columns(panel).size(), b_.row_stride, std::min(plan_.depth, k_ - k)};
+      }
     }
     return {};
   }
@@ -334,6 +349,7 @@ class GemmProduct {
   const Matrix<T>& c_;
   const Epilogue& epilogue_;
   const T beta_;
+  const Index threads_;
   const Index m_, n_, k_;
   const GemmPlan plan_;
   const EvenParts rows_{m_, plan_.tiles};                      // of tiles
