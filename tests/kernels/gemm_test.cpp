@@ -220,7 +220,7 @@ TEST_CASE_TEMPLATE_DEFINE("gemm: tiles packed step by step are as those packed a
       kernels::detail::Meanwhile<T, Arch, stride> meanwhile(next.take(depth));
       for (Index step = 0; step < depth; ++step) meanwhile.step();
     }
-    CHECK(calls == kernels::divide_up(tiles * k, depth));
+    CHECK(calls == divide_up(tiles * k, depth));
     CHECK(same_bits(packed, expected));
   }
 }

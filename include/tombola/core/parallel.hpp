@@ -9,6 +9,10 @@
 
 namespace tombola::inline TOMBOLA_ISA {
 
+/// a / b, rounded up, and the next multiple of b: of b > 0 and a > -b.
+constexpr Index divide_up(Index a, Index b) noexcept { return (a + b - 1) / b; }
+constexpr Index round_up(Index a, Index b) noexcept { return divide_up(a, b) * b; }
+
 /// Elements [first, last) of one chunk.
 struct Range {
   Index first, last;
@@ -39,7 +43,7 @@ struct CutLoop {
       const CutLoop& loop = *static_cast<const CutLoop*>(at);
       loop.call(loop.body, {chunk * loop.grain, std::min(loop.count, (chunk + 1) * loop.grain)}, chunk);
     };
-    threads.run((count + grain - 1) / grain, call_chunk, this);
+    threads.run(divide_up(count, grain), call_chunk, this);
   }
 };
 

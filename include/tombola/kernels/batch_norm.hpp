@@ -13,7 +13,7 @@ namespace detail {
 
 /// Rows of a chunk: what it reads stays in the second-level cache between two passes.
 inline Index norm_rows(Index channels) noexcept { return std::max<Index>(1, 32768 / std::max<Index>(1, channels)); }
-inline Index norm_chunks(Index rows, Index channels) noexcept { return (rows + norm_rows(channels) - 1) / norm_rows(channels); }
+inline Index norm_chunks(Index rows, Index channels) noexcept { return divide_up(rows, norm_rows(channels)); }
 
 /// Two sums for each channel over all rows, first [channels] and second [channels]: body(r, c, read, a, b) adds the terms of row r and the
 /// channels from c on. Chunks of rows have sums of their own, joined in order, in double. Throws `std::bad_alloc`.

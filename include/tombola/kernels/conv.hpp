@@ -52,7 +52,7 @@ struct AxisPhase {
   Index inputs, count, first, step, last, tap_step;
 
   AxisPhase(Index r, Index size, Index kernel, Index stride, Index padding, Index dilation, Index outputs) noexcept
-      : inputs((size - r + stride - 1) / stride) {
+      : inputs(divide_up(size - r, stride)) {
     const Index common = std::gcd(stride, dilation);
     tap_step = stride / common;
     step = dilation / common;

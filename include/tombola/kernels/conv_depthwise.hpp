@@ -81,7 +81,7 @@ void depthwise_weight_gradient(const Threads& threads, Workspace& scratch, const
                                bool add = false) {
   const Index out_y = s.out_height(), out_x = s.out_width(), taps = s.kernel_y * s.kernel_x;
   constexpr Index slice = 64;  // channels of a chunk
-  const Index slices = (s.in + slice - 1) / slice;
+  const Index slices = divide_up(s.in, slice);
   T* sums = scratch.take<T>(static_cast<std::size_t>(taps * s.in));
   parallel_for(threads, taps * slices, [&](Index chunk) {
     const Index tap = chunk / slices, first = chunk % slices * slice, channels = std::min(slice, s.in - first);

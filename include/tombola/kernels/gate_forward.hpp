@@ -13,7 +13,7 @@ namespace tombola::inline TOMBOLA_ISA::kernels {
 inline constexpr Index gate_grain = 8192;
 
 /// How many chunks `count` gates make: the length of a `chunk_sums` array.
-inline constexpr Index gate_chunks(Index count) noexcept { return (count + gate_grain - 1) / gate_grain; }
+inline constexpr Index gate_chunks(Index count) noexcept { return divide_up(count, gate_grain); }
 
 /// The inputs of one gate layer; all arrays have `count` elements.
 template <class T>

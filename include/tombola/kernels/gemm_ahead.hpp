@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "tombola/core/parallel.hpp"
 #include "tombola/kernels/simd.hpp"
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
@@ -30,7 +31,7 @@ struct GemmWanted {
   Index elements = 0, step = 0, lines = 0;
 
   /// How many tiles' products it takes to ask for all.
-  Index tiles() const noexcept { return (elements + two_cache_lines - 1) / two_cache_lines; }
+  Index tiles() const noexcept { return divide_up(elements, two_cache_lines); }
   /// What to ask for meanwhile: two cache lines of each line.
   GemmAhead<T> take() noexcept {
     if (elements <= 0) return {};

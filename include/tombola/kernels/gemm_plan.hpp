@@ -7,8 +7,6 @@
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
-constexpr Index divide_up(Index a, Index b) noexcept { return (a + b - 1) / b; }
-constexpr Index round_up(Index a, Index b) noexcept { return divide_up(a, b) * b; }
 /// [0, count) cut into parts that differ by one at most, the longer ones first.
 class EvenParts {
  public:
@@ -71,8 +69,8 @@ struct GemmPlan {
 };
 
 /// The plan for c [m, n] = a [m, k] b [k, n], none of them 0. `depth`, `split` and, where it splits, `slice` alone decide the bits of the
-/// result; they depend on m, n and k, and not on whether an operand is packed, nor on `threads`: those that panels may be dealt out to, 1 where
-/// each element of B may be asked for once only.
+/// result; they depend on m, n and k, and not on whether an operand is packed, nor on `threads`: those that panels may be dealt out to and that
+/// chunks of a low A are enough for, 1 where each element of B may be asked for once only.
 template <class T, class Arch>
 GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Index threads = 1) noexcept {
   using Tile = GemmTile<T, Arch>;

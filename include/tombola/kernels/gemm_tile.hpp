@@ -24,7 +24,7 @@ struct GemmTile {
   static constexpr Index widest = many_registers ? 5 : registers;  ///< where a tile may be wide and low instead
   /// The most rows of a tile of so many registers: their sums, those of B and 1 of A fit as well.
   static constexpr Index rows_at(Index wide) noexcept { return wide <= registers ? rows : wide == 4 ? 6 : 5; }
-  static constexpr Index row_stride = many_registers ? 8 : (rows + width - 1) / width * width;
+  static constexpr Index row_stride = many_registers ? 8 : round_up(rows, width);
   static constexpr Index depth = 384;       ///< terms of k between two visits to C: a panel of B stays in or near 48 KiB
   static constexpr Index deep = 2 * depth;  ///< the same where C is high: visits to it cost more than panels from the next cache
   static constexpr Index high = 256;        ///< rows of such a C

@@ -14,7 +14,7 @@ namespace tombola::inline TOMBOLA_ISA::kernels {
 inline constexpr Index reduce_grain = 16384;
 
 /// How many numbers `reduce` takes from its workspace.
-inline constexpr Index reduce_workspace(Index size) noexcept { return (size + reduce_grain - 1) / reduce_grain; }
+inline constexpr Index reduce_workspace(Index size) noexcept { return divide_up(size, reduce_grain); }
 
 /// sum_i f(x_i, ...): `f` takes and returns registers, and gives zero for zeros (the padding of the tail). Within a chunk the
 /// sum is kept in T, between chunks in double.
@@ -39,7 +39,7 @@ double reduce(const Threads& threads, Workspace& scratch, Index size, const F& f
 /// chunks of them, and the chunks' sums in order.
 template <class T, class Arch = simd::Native, class F, class... X>
 void reduce_rows(const Threads& threads, Workspace& scratch, Index rows, Index columns, const F& f, T beta, T* sums, const X*... x) {
-  const Index height = std::max<Index>(1, reduce_grain / std::max<Index>(1, columns)), chunks = (rows + height - 1) / height;
+  const Index height = std::max<Index>(1, reduce_grain / std::max<Index>(1, columns)), chunks = divide_up(rows, height);
   T* parts = scratch.take<T>(static_cast<std::size_t>(chunks * columns));
   parallel_ranges(threads, rows, height, [&](Range range, Index chunk) {
     detail::for_each_channel_register<T, Arch>(columns, [=, own = f](Index c, const auto& read, const auto& write) {

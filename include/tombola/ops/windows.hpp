@@ -16,8 +16,8 @@ struct WindowPlaces {
   Index height, width, channels, window, shift;
 
   Index columns() const noexcept { return channels; }
-  Index down() const noexcept { return (height + window - 1) / window; }    // windows
-  Index across() const noexcept { return (width + window - 1) / window; }
+  Index down() const noexcept { return divide_up(height, window); }    // windows
+  Index across() const noexcept { return divide_up(width, window); }
   Index padded_height() const noexcept { return down() * window; }
   Index padded_width() const noexcept { return across() * window; }
 
