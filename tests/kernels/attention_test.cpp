@@ -2,8 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <tuple>
-
 #include "support/architectures.hpp"
 #include "support/arrays.hpp"
 #include "support/worst.hpp"
@@ -226,9 +224,14 @@ TEST_CASE_TEMPLATE_DEFINE("attention: one key is all that a query sees, however 
   using T = typename Kind::T;
   using Arch = typename Kind::Arch;
   // Scales that are no powers of two: what is rounded away of these logits is far more than an exponent can be.
-  using Row = std::tuple<Index, Index, T>;
-  for (const auto& [keys, size, factor] :
-       {Row{1, 3, T(229376)}, {1, 3, T(163840)}, {1, 2, T(327680)}, {1, 2, T(393216)}, {1, 2, T(-393216)}, {17, 3, T(229376)}}) {
+  struct Case {
+    Index keys, size;
+    T factor;
+  };
+  for (const Case& row :
+       {Case{1, 3, T(229376)}, {1, 3, T(163840)}, {1, 2, T(327680)}, {1, 2, T(393216)}, {1, 2, T(-393216)}, {17, 3, T(229376)}}) {
+    const Index keys = row.keys, size = row.size;
+    const T factor = row.factor;
     CAPTURE(keys);
     CAPTURE(size);
     CAPTURE(factor);
@@ -237,7 +240,7 @@ TEST_CASE_TEMPLATE_DEFINE("attention: one key is all that a query sees, however 
     std::vector<T> q(at(size)), k(at(all)), v(at(all), T(2)), o(at(size)), logsum(1), dout(at(size), T(1)), dq(at(size)), dk(at(all)), dv(at(all));
     q[0] = factor, k[at(last)] = T(65536);
     std::vector<T> scratch(at(kernels::attention_scratch<Arch>(shape, 1)));
-    const auto heads = [size = size](auto* data, Index length = 1) { return kernels::Heads<std::remove_pointer_t<decltype(data)>>{data, length, size, size}; };
+    const auto heads = [size](auto* data, Index length = 1) { return kernels::Heads<std::remove_pointer_t<decltype(data)>>{data, length, size, size}; };
     kernels::attention<Arch, T>(1, shape, {}, heads(std::as_const(q).data()), heads(std::as_const(k).data(), keys), heads(std::as_const(v).data(), keys),
                                 heads(o.data()), logsum.data(), scratch.data());
     for (const T each : o) CHECK(each == T(2));
