@@ -23,31 +23,55 @@ double fastest(const F& f) {
   return best;
 }
 
-/// Independent multiply-adds on registers alone: twice as many chains as the units and their latency need.
+/// Independent multiply-adds on registers alone, twice as many chains as the units and their latency need: 2 ms of them on every
+/// thread, as long as a large product takes. (Of a tenth of that, the time to wake a thread was a part.)
 template <class T>
-[[gnu::noinline]] T multiply_add_chains(Index rounds) {
-  constexpr int chains = 14;
-  using Batch = simd::Batch<T>;
-  Batch sums[chains], factor(T(0.999)), term(T(1e-3));
-  for (Batch& sum : sums) sum = Batch(T(1));
-  for (Index i = 0; i < rounds; ++i) {
-#pragma GCC unroll 14
-    for (int j = 0; j < chains; ++j) sums[j] = simd::fma(sums[j], factor, term);
-  }
-  T total = 0;
-  for (const Batch& sum : sums) total += simd::sum(sum);
-  return total;
-}
+struct MultiplyAdds {
+  static constexpr Index rounds = 1000000;
+  static constexpr int chains = 14;
+  const Threads& threads;
 
-/// Operations a second (a multiply-add counts two) of all threads together.
+  void run() const {
+    volatile T keep[1024];
+    parallel_for(threads, threads.count(), [&](Index chunk) { keep[chunk % 1024] = run_chains(); });
+  }
+  /// A multiply-add counts two.
+  double operations() const { return 2.0 * chains * static_cast<double>(simd::width<T> * rounds * threads.count()); }
+
+ private:
+  [[gnu::noinline]] static T run_chains() {
+    using Batch = simd::Batch<T>;
+    Batch sums[chains], factor(T(0.999)), term(T(1e-3));
+    for (Batch& sum : sums) sum = Batch(T(1));
+    for (Index i = 0; i < rounds; ++i) {
+#pragma GCC unroll 14
+      for (int j = 0; j < chains; ++j) sums[j] = simd::fma(sums[j], factor, term);
+    }
+    T total = 0;
+    for (const Batch& sum : sums) total += simd::sum(sum);
+    return total;
+  }
+};
+
+/// Operations a second of all threads together: of the fastest of five.
 template <class T>
 double peak(const Threads& threads) {
-  constexpr Index rounds = 1000000, chains = 14;  // some 2 ms: a tenth of it was of the order of the time to wake a thread
-  volatile T keep[1024];
-  const double seconds = fastest([&] {
-    parallel_for(threads, threads.count(), [&](Index chunk) { keep[chunk % 1024] = multiply_add_chains<T>(rounds); });
-  });
-  return 2.0 * chains * static_cast<double>(simd::width<T> * rounds * threads.count()) / seconds;
+  const MultiplyAdds<T> some{threads};
+  return some.operations() / fastest([&] { some.run(); });
+}
+
+/// The same kept up for a tenth of a second: whatever interrupts a thread counts, as it does in what is compared with the peak.
+template <class T>
+double sustained_peak(const Threads& threads) {
+  const MultiplyAdds<T> some{threads};
+  const auto begin = std::chrono::steady_clock::now();
+  double seconds = 0;
+  Index runs = 0;
+  for (; seconds < 0.1; ++runs) {
+    some.run();
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+  return some.operations() * static_cast<double>(runs) / seconds;
 }
 
 /// Bytes a second that a[i] = b[i] + s c[i] moves on arrays far larger than the caches; three for each element, as the

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,8 +19,8 @@ namespace tombola::bench {
 using Run = std::function<void()>;
 
 /// Runs once to warm up, then as often as the benchmark asks. Counters: "flops" a second, "peak" of multiply-adds on as many threads, the
-/// better of before and after, and "share" of it.
-inline void measure_share(benchmark::State& state, const Threads& threads, double operations, const Run& run) {
+/// better of before and after, and "share" of it; where `own`, the share of it that multiply-adds alone have "sustained" just after.
+inline void measure_share(benchmark::State& state, const Threads& threads, double operations, const Run& run, bool own) {
   run();
   double limit = peak<float>(threads);
   for (auto _ : state) {
@@ -31,6 +32,7 @@ inline void measure_share(benchmark::State& state, const Threads& threads, doubl
   state.counters["flops"] = Counter(operations, Counter::kIsIterationInvariantRate, Counter::kIs1000);
   state.counters["share"] = Counter(operations / limit, Counter::kIsIterationInvariantRate);
   state.counters["peak"] = Counter(limit, Counter::kDefaults, Counter::kIs1000);
+  if (own) state.counters["sustained"] = Counter(sustained_peak<float>(threads) / limit);
 }
 
 struct Library {
@@ -52,9 +54,10 @@ inline void register_shares(const std::string& family, const std::string& case_n
   for (const int count : {1, 2}) {
     if (count > available_threads()) continue;
     for (const Library& library : libraries) {
+      const bool own = library.name == std::string_view("tombola");
       const auto measure = [=, prepare = library.prepare](benchmark::State& state) {
         const Threads threads(count);
-        measure_share(state, threads, operations, prepare(threads));
+        measure_share(state, threads, operations, prepare(threads), own);
       };
       const std::string name = concat(family, '/', library.name, '/', case_name, '/', count);
       benchmark::RegisterBenchmark(name.c_str(), measure)->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);

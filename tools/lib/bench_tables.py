@@ -208,6 +208,16 @@ def limits(measured):
     return [{threads: sorted(all_of)[len(all_of) // 2] for threads, all_of in by_threads.items()} for by_threads in found.values()]
 
 
+def sustained(measured):
+    """The median share of the peak that multiply-adds alone keep up beside each row, by threads."""
+    found = {}
+    for own in measured:
+        for key, entry in own.items():
+            if "sustained" in entry:
+                found.setdefault(key.split("/")[-1], []).append(entry["sustained"])
+    return {threads: statistics.median(shares) for threads, shares in found.items()}
+
+
 def machine():
     models = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     compiler = subprocess.run(["c++", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[0]
@@ -249,6 +259,11 @@ def main():
                                                  for threads, value in sorted(values.items())) + " (median of this run).")
     if {"1", "2"} <= peaks.keys():
         lines.append(f"Two threads' peak is {peaks['2'] / peaks['1']:.2f} times one thread's; a run below 1.9 does not count.")
+    kept_up = sustained(measured)
+    if kept_up:
+        lines.append("Kept up for a tenth of a second beside each row, multiply-adds alone reach " + ", ".join(
+            f"{100 * share:.0f}% of it on {threads} thread{'s' * (threads != '1')}" for threads, share in sorted(kept_up.items())) +
+                     ": the rest of the time the host takes, from the rows as well.")
     for name, found in results.items():
         title, write = TABLES[name]
         lines += ["", f"## {title}", "", *write(found)]
