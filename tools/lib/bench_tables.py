@@ -198,24 +198,18 @@ TABLES = {"step": ("Training steps", step), "gates": ("Gates", gates), "gemm": (
 
 
 def limits(measured):
-    """The median peak of multiply-adds and triad speed of this run, by threads."""
-    found = {"peak": {}, "triad": {}}
+    """The medians of this run, by threads: peak of multiply-adds, triad speed, share of that peak that multiply-adds alone keep up beside a row."""
+    found = {"peak": {}, "triad": {}, "sustained": {}}
     for own in measured:
         for key, entry in own.items():
             for name, by_threads in found.items():
                 if name in entry:
-                    by_threads.setdefault(key.split("/")[-1], []).append(entry[name] / 1e9)
-    return [{threads: sorted(all_of)[len(all_of) // 2] for threads, all_of in by_threads.items()} for by_threads in found.values()]
+                    by_threads.setdefault(key.split("/")[-1], []).append(entry[name])
+    return [{threads: sorted(all_of)[len(all_of) // 2] for threads, all_of in sorted(by_threads.items())} for by_threads in found.values()]
 
 
-def sustained(measured):
-    """The median share of the peak that multiply-adds alone keep up beside each row, by threads."""
-    found = {}
-    for own in measured:
-        for key, entry in own.items():
-            if "sustained" in entry:
-                found.setdefault(key.split("/")[-1], []).append(entry["sustained"])
-    return {threads: statistics.median(shares) for threads, shares in found.items()}
+def on_threads(values, write):
+    return ", ".join(f"{write(value)} on {threads} thread{'s' * (threads != '1')}" for threads, value in values.items())
 
 
 def machine():
@@ -250,19 +244,16 @@ def main():
             results[name] = [run(arguments.programs / name) for _ in range(arguments.rounds)]
             measured += results[name]
 
-    peaks, triads = limits(measured)
+    peaks, triads, kept_up = limits(measured)
     lines = ["# Results of the microbenchmarks", "",
              f"Written by `tools/bench`. Medians of {arguments.rounds} rounds; of ratios, the medians of those within a round.", "", machine(), ""]
     for name, values, unit in (("Multiply-adds", peaks, "GFLOP/s"), ("Triad", triads, "GB/s")):
         if values:
-            lines.append(f"{name}: " + ", ".join(f"{value:.0f} {unit} on {threads} thread{'s' * (threads != '1')}"
-                                                 for threads, value in sorted(values.items())) + " (median of this run).")
+            lines.append(f"{name}: " + on_threads(values, lambda value: f"{value / 1e9:.0f} {unit}") + " (median of this run).")
     if {"1", "2"} <= peaks.keys():
         lines.append(f"Two threads' peak is {peaks['2'] / peaks['1']:.2f} times one thread's; a run below 1.9 does not count.")
-    kept_up = sustained(measured)
     if kept_up:
-        lines.append("Kept up for a tenth of a second beside each row, multiply-adds alone reach " + ", ".join(
-            f"{100 * share:.0f}% of it on {threads} thread{'s' * (threads != '1')}" for threads, share in sorted(kept_up.items())) +
+        lines.append("Kept up for a tenth of a second beside each row, multiply-adds alone reach " + on_threads(kept_up, lambda share: f"{100 * share:.0f}% of it") +
                      ": the rest of the time the host takes, from the rows as well.")
     for name, found in results.items():
         title, write = TABLES[name]
