@@ -16,7 +16,8 @@ def run(*command, **options):
     return subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, **options)
 
 
-for command, says in ((("tools/bench", "--only", "gemm"), "expected --out beside it"), (("tools/bench", "--only", "gemm,nothing", "--out", "x"), "got nothing"),
+for command, says in ((("tools/bench", "--only", "gemm"), "expected --out beside it"), (("tools/bench", "--march", "haswell"), "expected --out beside it"),
+                      (("tools/bench", "--march", "../x", "--out", "x"), "--march: expected the name"), (("tools/bench", "--only", "gemm,nothing", "--out", "x"), "got nothing"),
                       (("tools/bench", "--rounds", "0"), "--rounds"), (("tools/bench", "--out"), "--out needs a value"),
                       (("tools/bench", "--nothing"), "unknown option --nothing"), (("tools/reproduce", "--jobs", "0", "s95"), "--jobs: expected at least 1, got 0"),
                       (("tools/reproduce", "nothing"), "unknown nothing"), (("tools/test", "--long=kills.sh,typo"), "got typo")):
