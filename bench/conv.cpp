@@ -54,7 +54,7 @@ class Layers {
       add_one("first", square(size, in, inner, 1));
       if (stride > 1) add_one("stride", square(size, inner, inner, 3, stride));
       add_one("skip", square(size, in, out, 1, stride));
-      size = (size + stride - 1) / stride;
+      size = divide_up(size, stride);
       add_one("expand", square(size, inner, out, 1));
       add_one("reduce", square(size, out, inner, 1));
       add_one("middle", square(size, inner, inner, 3));

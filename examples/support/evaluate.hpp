@@ -51,7 +51,7 @@ class Examiner {
         train_(task.in_order(Part::train, batch, context)),
         validation_(task.in_order(Part::validation, batch, context)),
         test_(task.in_order(Part::test, batch, context)),
-        moment_batches_(std::min(train_->count(), (moments + batch - 1) / batch)) {}
+        moment_batches_(std::min(train_->count(), divide_up(moments, batch))) {}
 
   /// Running moments of normalisation become those under this reading, rounded as a ticket keeps them.
   void settle(Network& network, Reading reading) {

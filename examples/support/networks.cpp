@@ -92,7 +92,7 @@ void check_tables(const PropertyReader& properties, const models::VitOptions& op
 }
 void check_tables(const PropertyReader& properties, const models::SwinOptions& options) {
   const Index side = options.size / options.patch, window = std::min(options.window, side);
-  const double tokens = static_cast<double>(window) * static_cast<double>((side + window - 1) / std::max<Index>(window, 1));
+  const double tokens = static_cast<double>(window) * static_cast<double>(divide_up(side, std::max<Index>(window, 1)));
   const auto blocks = static_cast<double>(std::accumulate(options.depths.begin(), options.depths.end(), Index{0}));
   if (blocks * std::pow(tokens * static_cast<double>(window), 2) > 1 << 26) {
     properties.refuse("window", "windows so small that the masks of all blocks are of at most 2^26 numbers");
