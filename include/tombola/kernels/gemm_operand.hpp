@@ -54,13 +54,14 @@ constexpr bool stays_in_cache(Index rows, Index apart) noexcept {
 
 /// Packing B pays where it has to be transposed, or where many tiles reread it: fewer where it has so many terms that its lines come from far
 /// away; where registers are few, so that a tile needs a line of B as soon as in every sixth cycle, also where some do that find it in the
-/// second-level cache.
+/// second-level cache, and where few do if all lines fall into the same places of that one too, a multiple of a page apart.
 template <class Tile, class B>
 bool reads_b_directly([[maybe_unused]] const B& b, [[maybe_unused]] Index m) noexcept {
   if constexpr (is_matrix<B>) {
     const Index visit = std::min(b.rows, m >= Tile::high ? Tile::deep : Tile::depth);
-    const bool stays = Tile::many_registers || stays_in_cache(visit, b.row_stride * static_cast<Index>(sizeof(*b.data)));
-    const Index rereads = !stays ? 64 : b.rows > 2048 ? 400 : 768;
+    const Index apart = b.row_stride * static_cast<Index>(sizeof(*b.data));
+    const bool stays = Tile::many_registers || stays_in_cache(visit, apart);
+    const Index rereads = !stays ? (apart % 4096 == 0 ? 24 : 64) : b.rows > 2048 ? 400 : 768;
     return b.lines_are_rows() && m <= rereads;
   } else {
     return false;
