@@ -152,6 +152,24 @@ TEST_CASE_TEMPLATE_APPLY(tails, test::OnEach);
 TEST_CASE_TEMPLATE_DEFINE("gemm: every plan", Each, plans) { check_plans<typename Each::Arch, typename Each::T>(); }
 TEST_CASE_TEMPLATE_APPLY(plans, test::OnEach);
 
+TEST_CASE("gemm: threads have as many tiles each, to one, where chunks are blocks of tiles") {
+  for (const Index rows : {1000, 1024, 2048, 5000}) {
+    for (const Index threads : {1, 2, 3, 7, 16}) {
+      const kernels::GemmPlan plan = kernels::plan_gemm<float, simd::Native>(rows, 1024, 1024, false, false, threads);
+      CAPTURE(rows);
+      CAPTURE(threads);
+      REQUIRE(plan.parts == 1);
+      CHECK((plan.tile_blocks % threads == 0 || plan.tile_blocks == plan.tiles));
+      const auto tiles = [&](Index thread) {
+        const Range blocks = kernels::spread_part(plan.tile_blocks, threads, thread);
+        return kernels::spread_part(plan.tiles, plan.tile_blocks, blocks.last - 1).last -
+               kernels::spread_part(plan.tiles, plan.tile_blocks, blocks.first).first;
+      };
+      for (Index thread = 0; thread < threads; ++thread) CHECK(std::abs(tiles(thread) - plan.tiles / threads) <= 1);
+    }
+  }
+}
+
 TEST_CASE("gemm: the plans of this test are the intended ones") {
   using kernels::plan_gemm;
   CHECK(plan_gemm<float, simd::Native>(29, 27, 4000, false, false).split);

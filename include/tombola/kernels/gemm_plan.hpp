@@ -20,7 +20,10 @@ class EvenParts {
   Index size_, longer_;
 };
 
-/// The same in whole units, of which the last one may be cut.
+/// One of such parts, the longer ones spread among the others: parts that follow one another, as a thread claims them, have a fair share together.
+constexpr Range spread_part(Index count, Index parts, Index part) noexcept { return {count * part / parts, count * (part + 1) / parts}; }
+
+/// [0, count) in EvenParts of whole units, of which the last one may be cut.
 template <Index unit>
 class EvenUnits {
  public:
@@ -105,6 +108,7 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
     plan.slice = divide_up(depths, slices) * plan.depth;
   } else {
     plan.tile_blocks = panel_by_panel ? 1 : divide_up(plan.tiles, block_tiles);
+    if (plan.tile_blocks > threads) plan.tile_blocks = std::min(plan.tiles, round_up(plan.tile_blocks, threads));  // as many for each
     if (panel_by_panel && threads > 1) {
       plan.deal_out(registers, Tile::registers, Tile::width, threads);
     } else {

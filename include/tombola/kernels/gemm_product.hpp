@@ -116,7 +116,7 @@ class GemmProduct {
     return {slice * plan_.slice, std::min(k_, (slice + 1) * plan_.slice)};
   }
   Range tile_rows(Index tile) const noexcept { return rows_[tile]; }
-  Range tiles_of(Index tile_block) const noexcept { return EvenParts(plan_.tiles, plan_.tile_blocks)[tile_block]; }
+  Range tiles_of(Index tile_block) const noexcept { return spread_part(plan_.tiles, plan_.tile_blocks, tile_block); }
   Range panel_columns(Index panel) const noexcept {
     if (plan_.parts == 1) return columns_[panel];
     const Index whole = plan_.parts * plan_.part_panels, part = panel < whole ? panel / plan_.part_panels : plan_.parts;
@@ -185,7 +185,7 @@ class GemmProduct {
     const Index tile_block = plan_.share_b() ? chunk % plan_.tile_blocks : chunk / plan_.panel_blocks;
     const Index panel_block = plan_.share_b() ? chunk / plan_.tile_blocks : chunk % plan_.panel_blocks;
     const bool same_rows = !plan_.share_b() && panel_block + 1 < plan_.panel_blocks;  // in the next chunk
-    return {tiles_of(tile_block), EvenParts(plan_.panels, plan_.panel_blocks)[panel_block], tile_block,
+    return {tiles_of(tile_block), spread_part(plan_.panels, plan_.panel_blocks, panel_block), tile_block,
             same_rows ? tile_block : tile_block + 1};
   }
 
