@@ -90,7 +90,7 @@ class Meanwhile {
       return;
     }
     simd::copy<stride, Arch>(from_, to_);
-    __builtin_prefetch(from_ + lines_ahead * step_);
+    __builtin_prefetch(from_ + lines_ahead * step_ + (stride - 1));  // its end: where it begins, the part before it ends
     if (--tiles_left_ > 0) {
       from_ += apart_;
       to_ += target_apart_;
