@@ -185,7 +185,7 @@ class GemmProduct {
     const Index tile_block = plan_.share_b() ? chunk % plan_.tile_blocks : chunk / plan_.panel_blocks;
     const Index panel_block = plan_.share_b() ? chunk / plan_.tile_blocks : chunk % plan_.panel_blocks;
     const bool same_rows = !plan_.share_b() && panel_block + 1 < plan_.panel_blocks;  // in the next chunk
-    return {tiles_of(tile_block), spread_part(plan_.panels, plan_.panel_blocks, panel_block), tile_block,
+    return {tiles_of(tile_block), EvenParts(plan_.panels, plan_.panel_blocks)[panel_block], tile_block,
             same_rows ? tile_block : tile_block + 1};
   }
 
