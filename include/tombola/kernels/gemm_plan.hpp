@@ -72,8 +72,8 @@ struct GemmPlan {
 };
 
 /// The plan for c [m, n] = a [m, k] b [k, n], none of them 0. `depth`, `split` and, where it splits, `slice` alone decide the bits of the
-/// result; they depend on m, n and k, and not on whether an operand is packed, nor on `threads`: those that panels may be dealt out to and that
-/// chunks of a low A are enough for, 1 where each element of B may be asked for once only.
+/// result; they depend on m, n and k, and not on whether an operand is packed, nor on `threads`: those that share blocks of tiles,
+/// that panels may be dealt out to and that chunks of a low A are enough for; 1 where each element of B may be asked for once only.
 template <class T, class Arch>
 GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Index threads = 1) noexcept {
   using Tile = GemmTile<T, Arch>;
