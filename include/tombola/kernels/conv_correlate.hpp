@@ -232,13 +232,16 @@ class Correlate {
     const EvenParts parts(images, tiles);
     for (Index tile = 0; tile < tiles; ++tile) {
       const Range rows = parts[tile];
+      T* tile_of_y = to + rows.first * c_.y_image;
+      if (asks_for_y()) ask_for_tile(rows.size(), columns, tile_of_y, c_.y_image);
       multiply_tile<T, Arch>(rows.size(), columns, depth, {a + rows.first * x_image(), x_image(), true}, {b, Tile::columns},
-                             to + rows.first * c_.y_image, c_.y_image, add, pieces);
+                             tile_of_y, c_.y_image, add, pieces);
     }
   }
   void clear(Index images, Index columns, T* to) const noexcept {
     for (Index n = 0; n < images; ++n) std::fill_n(to + n * c_.y_image, columns, T(0));
   }
+  bool asks_for_y() const noexcept { return leaves_cache<T>(c_.images * c_.y_image); }
   Index x_image() const noexcept { return c_.height * c_.width * c_.channels; }
 
   void multiply_panel(const detail::ImageBlock<T>& block, Index panel, const T* packed, T* y, bool add) const noexcept {
@@ -285,8 +288,10 @@ class Correlate {
         T* to = first + outside * axes.outside.y + around * axes.around.y;
         for (Index tile = 0; tile < tiles; ++tile) {
           const Range rows = parts[tile];
+          T* tile_of_y = to + rows.first * axes.along.y;
+          if (asks_for_y()) ask_for_tile(rows.size(), columns.size(), tile_of_y, axes.along.y);
           multiply_tile<T, Arch>(rows.size(), columns.size(), depth, {line + rows.first * axes.along.x, axes.along.x, true},
-                                 {b, Tile::columns}, to + rows.first * axes.along.y, axes.along.y, add, pieces);
+                                 {b, Tile::columns}, tile_of_y, axes.along.y, add, pieces);
         }
       }
     }

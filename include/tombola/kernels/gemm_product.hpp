@@ -229,8 +229,11 @@ class GemmProduct {
     const Range terms = slice_terms(slice), tiles = block.tiles, panels = block.panels;
     const Matrix<T> c = plan_.split ? Matrix<T>{sums_ + slice * m_ * n_, m_, n_, n_, 1} : c_;
     const bool add = k.first > (plan_.split ? terms.first : 0) || (!plan_.split && beta_ != T(0)), finishes = !plan_.split && k.last == k_;
+    const bool asks = reads_along_k() && leaves_cache<T>(m_ * n_);
     const auto multiply = [&](Range rows, const GemmRead<T>& a, Range columns, const GemmRead<T>& b, const GemmAhead<T>& ahead) {
-      multiply_tile<T, Arch>(rows.size(), columns.size(), k.size(), a, b, c.at(rows.first, columns.first), c.row_stride, add, {}, ahead);
+      T* tile = c.at(rows.first, columns.first);
+      if (asks) ask_for_tile(rows.size(), columns.size(), tile, c.row_stride);
+      multiply_tile<T, Arch>(rows.size(), columns.size(), k.size(), a, b, tile, c.row_stride, add, {}, ahead);
       if (!finishes) return;
       for (Index i = rows.first; i < rows.last; ++i) epilogue_(c.at(i, columns.first), i, columns.first, columns.size());
     };
@@ -314,6 +317,10 @@ class GemmProduct {
     return {};
   }
 
+  bool reads_along_k() const noexcept {
+    if constexpr (is_matrix<A>) return plan_.direct_a && a_.lines_are_rows();
+    return false;
+  }
   GemmRead<T> read_a([[maybe_unused]] Index tile, [[maybe_unused]] Range k, const T* packed) const noexcept {
     if constexpr (is_matrix<A>) {
       const bool along_k = a_.lines_are_rows();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cstdint>
 #include <utility>
 
 #include "tombola/kernels/gemm_ahead.hpp"
@@ -169,6 +170,21 @@ inline constexpr auto tile_table = [] {
 }();
 
 }  // namespace detail
+
+/// Asks for the lines of a tile of C, the next one to be multiplied. The micro-kernel does so itself, late enough for them to stay in the
+/// first-level cache, unless it reads A along k and asks for that: then its stores wait for lines that no cache near by has.
+template <class T>
+void ask_for_tile(Index rows, Index columns, const T* c, Index c_stride) noexcept {
+  constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+  for (Index i = 0; i < rows; ++i, c += c_stride) {
+    const auto begun = static_cast<Index>(reinterpret_cast<std::uintptr_t>(c) % 64 / sizeof(T));  // of the line in which the row begins
+    __builtin_prefetch(c, 1);
+    for (Index j = line - begun; j < columns; j += line) __builtin_prefetch(c + j, 1);
+  }
+}
+/// Whether `elements` of C, read or written once in a while, are so many that a second-level cache does not keep them.
+template <class T>
+constexpr bool leaves_cache(Index elements) noexcept { return elements * static_cast<Index>(sizeof(T)) > Index{1} << 19; }
 
 /// c = a b, or c += a b if `add`, for one tile.  a [rows, depth], b [depth, columns], c [rows, columns]; or the sum of such
 /// products over the pieces. At most `widest` registers of columns, and as many rows as the tile has at its width.
