@@ -297,7 +297,7 @@ class GemmProduct {
   Wanted wanted_a([[maybe_unused]] const BlockOfA& block) const noexcept {
     if constexpr (is_matrix<A>) {
       const bool along_k = a_.lines_are_rows();
-      if (plan_.share_a() || (plan_.direct_a && along_k) || !is_large(m_ * k_)) return {};
+      if (plan_.share_a() || reads_along_k() || !is_large(m_ * k_)) return {};
       if (block.tile_block == plan_.tile_blocks || block.k.size() <= 0) return {};
       const Range tiles = tiles_of(block.tile_block);
       const Range rows{tile_rows(tiles.first).first, tile_rows(tiles.last - 1).last};
