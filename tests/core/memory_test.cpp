@@ -9,24 +9,27 @@
 
 // Blocks ask for aligned memory, so counting shows what is given back to the system, and when. (Teams of threads do too.)
 namespace {
-std::atomic<long> live{0};
-std::atomic<int> refused{0};  ///< so many requests that come next
+std::atomic<long> live{0};        ///< asked for and not given back
+std::atomic<long> live_large{0};  ///< of these, aligned to a large page
+std::atomic<int> refused{0};      ///< so many requests that come next
 }
+using namespace tombola;
+
 void* operator new(std::size_t bytes, std::align_val_t align) {
   if (refused > 0 && refused-- > 0) throw std::bad_alloc();
   const auto multiple = static_cast<std::size_t>(align);
   void* data = std::aligned_alloc(multiple, (bytes + multiple - 1) / multiple * multiple);
   if (data == nullptr) throw std::bad_alloc();
   ++live;
+  if (multiple == detail::large_page) ++live_large;
   return data;
 }
-void operator delete(void* data, std::align_val_t) noexcept {
+void operator delete(void* data, std::align_val_t align) noexcept {
   if (data != nullptr) --live;
+  if (data != nullptr && static_cast<std::size_t>(align) == detail::large_page) --live_large;
   std::free(data);
 }
 void operator delete(void* data, std::size_t, std::align_val_t align) noexcept { operator delete(data, align); }
-
-using namespace tombola;
 
 TEST_CASE("block: aligned, owned, moved, released") {
   const long before = live;
@@ -113,6 +116,28 @@ TEST_CASE("pool: every byte of a block may be written") {
   }
 }
 
+TEST_CASE("block and pool: large ones begin with a large page, and are given back as they were asked for") {
+  const long before = live, large_before = live_large;
+  constexpr std::size_t least = 2 * detail::large_page;
+  {
+    Pool pool;
+    const Block small(least - 1), large(least);
+    CHECK(live_large == large_before + 1);
+    CHECK(reinterpret_cast<std::uintptr_t>(large.data()) % detail::large_page == 0);
+    for (const std::size_t bytes : {least - least / 8, least, least + 1, 3 * least}) {
+      Block block = pool.take(bytes);
+      CHECK(reinterpret_cast<std::uintptr_t>(block.data()) % (bytes < least ? alignment : detail::large_page) == 0);
+      std::fill_n(block.data(), block.bytes(), std::byte{0x5A});  // the address sanitizer watches
+    }
+    CHECK(live == before + 6);
+    CHECK(live_large == large_before + 4);
+    pool.trim();
+    CHECK(live_large == large_before + 1);
+  }
+  CHECK(live == before);
+  CHECK(live_large == large_before);
+}
+
 TEST_CASE("pool: trim returns kept blocks, not those in use") {
   const long before = live;
   Pool pool;
@@ -151,6 +176,7 @@ TEST_CASE("pool and workspace: a request that nobody can serve is refused, not w
   CHECK_THROWS_AS(pool.take((std::size_t{1} << 62) + 1), std::bad_alloc);
   Workspace workspace;
   CHECK_THROWS_AS(workspace.take<double>(absurd / 8 + 2), std::bad_alloc);  // times 8 is 8 modulo 2^64
+  CHECK_THROWS_AS(workspace.take<std::uint8_t>(absurd), std::bad_alloc);    // rounded up to whole lines it is 0 modulo 2^64
 }
 
 TEST_CASE("pool: gives back what it keeps before it says that there is no memory") {
