@@ -4,6 +4,9 @@
 #include <cstdio>
 
 #include "support/experiment.hpp"
+#include "support/figures.hpp"
+#include "support/image_task.hpp"
+#include "support/run_folder.hpp"
 
 namespace {
 

@@ -4,6 +4,8 @@
 #include <iomanip>
 
 #include "support/experiment.hpp"
+#include "support/image_task.hpp"
+#include "support/run_folder.hpp"
 
 namespace {
 
