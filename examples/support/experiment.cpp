@@ -4,10 +4,10 @@
 #include <stdexcept>
 #include <utility>
 
+#include "support/interruption.hpp"
 #include "support/options.hpp"
 #include "support/replicates.hpp"
 #include "support/run_folder.hpp"
-#include "support/search.hpp"
 #include "support/search_program.hpp"
 #include "support/standard_output.hpp"
 

@@ -66,4 +66,5 @@ std::optional<Json> run_replicates(const Config& config, const Task& task, const
   write_file(config.out + "/summary.json", json.dump(2) + "\n");
   return json;
 }
+
 }  // namespace examples

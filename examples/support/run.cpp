@@ -295,4 +295,5 @@ Json run_one(const Config& config, const Task& task, const std::string& folder, 
   write_file(folder + "/summary.json", json.dump(2) + "\n");
   return json;
 }
+
 }  // namespace examples

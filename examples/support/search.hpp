@@ -2,10 +2,8 @@
 /// The search for a ticket: the loop over epochs and batches, its checkpoints and its history.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cmath>
-#include <csignal>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -16,21 +14,9 @@
 #include "support/checkpoint.hpp"
 #include "support/config.hpp"
 #include "support/evaluate.hpp"
+#include "support/interruption.hpp"
 
 namespace examples {
-
-/// Set by ctrl-C, a polite kill or a lost terminal: the search stops at the next step, and saves a checkpoint. A second one ends the program at once.
-inline std::atomic<bool> interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch it");
-
-inline void stop_on_signals() {
-  const auto stop = [](int signal) {
-    interrupted = true;
-    std::signal(signal, SIG_DFL);
-  };
-  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, stop);
-  if (std::signal(SIGHUP, stop) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup
-}
 
 /// What a search tells while it runs.
 struct SearchReport {

@@ -4,9 +4,9 @@
 #include <exception>
 #include <new>
 
+#include "support/interruption.hpp"
 #include "support/replicates.hpp"
 #include "support/run_folder.hpp"
-#include "support/search.hpp"
 #include "support/standard_output.hpp"
 
 namespace examples {
