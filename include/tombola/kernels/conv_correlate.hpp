@@ -235,7 +235,7 @@ class Correlate {
       T* tile_of_y = to + rows.first * c_.y_image;
       if (asks_for_y()) ask_for_tile(rows.size(), columns, tile_of_y, c_.y_image);
       multiply_tile<T, Arch>(rows.size(), columns, depth, {a + rows.first * x_image(), x_image(), true}, {b, Tile::columns},
-                             tile_of_y, c_.y_image, add, pieces);
+                             tile_of_y, c_.y_image, add, pieces, GemmAhead<T>::rows(x_image()));
     }
   }
   void clear(Index images, Index columns, T* to) const noexcept {
@@ -291,7 +291,7 @@ class Correlate {
           T* tile_of_y = to + rows.first * axes.along.y;
           if (asks_for_y()) ask_for_tile(rows.size(), columns.size(), tile_of_y, axes.along.y);
           multiply_tile<T, Arch>(rows.size(), columns.size(), depth, {line + rows.first * axes.along.x, axes.along.x, true},
-                                 {b, Tile::columns}, tile_of_y, axes.along.y, add, pieces);
+                                 {b, Tile::columns}, tile_of_y, axes.along.y, add, pieces, GemmAhead<T>::rows(axes.along.x));
         }
       }
     }

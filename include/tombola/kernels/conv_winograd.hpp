@@ -82,7 +82,8 @@ class Correlation {
       for (Index tile = 0; tile < count; ++tile) {
         const Range rows = parts[tile];
         multiply_tile<T, Arch>(rows.size(), columns, depth, {inputs.at(point, rows.first, k), inputs.stride, true},
-                               {taps.at(point, registers, k), registers.size() * Tile::width}, products.at(point, rows.first, first), products.stride, k > 0);
+                               {taps.at(point, registers, k), registers.size() * Tile::width}, products.at(point, rows.first, first), products.stride, k > 0,
+                               {}, GemmAhead<T>::rows(inputs.stride));
       }
     }
   }

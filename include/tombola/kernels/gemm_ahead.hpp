@@ -10,8 +10,11 @@
 
 namespace tombola::inline TOMBOLA_ISA::kernels {
 
-/// What a tile's product does meanwhile, a part for each k, unless it reads A along k. Nothing by default. Without a target, two cache lines at
-/// data + part * step are asked for. With one, lines of A that run across k are packed: each part is what one tile has of a line.
+/// What a tile's product does meanwhile. Nothing by default.
+/// Where it reads A along k: the next cache lines of 16 rows, the tile's and those after it, are asked for, `step` elements from one to the next
+/// (0: none). Rows in a cache near by are not to be asked for: those after the tile would push out of it what the tile reads.
+/// Elsewhere, a part for each k: without a target, two cache lines at data + part * step are asked for; with one, lines of A that run across k
+/// are packed: each part is what one tile has of a line.
 template <class T>
 struct GemmAhead {
   const T* data = nullptr;  ///< what is asked for first; or the first part
@@ -20,6 +23,13 @@ struct GemmAhead {
   Index tiles = 0;                      ///< parts of a line
   Index apart = 0, target_apart = 0;    ///< from one to the next, in the line and packed
   Index first_tile = 0, parts = 0;      ///< the first part's; how many parts
+
+  /// For a tile that reads A along k.
+  static constexpr GemmAhead rows(Index step) noexcept {
+    GemmAhead ahead;
+    ahead.step = step;
+    return ahead;
+  }
 };
 
 /// Elements of an operand that are read or packed soon, `elements` of each of `lines`: in another order than in memory, or far apart, so that

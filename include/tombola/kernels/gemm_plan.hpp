@@ -72,10 +72,10 @@ struct GemmPlan {
 };
 
 /// The plan for c [m, n] = a [m, k] b [k, n], none of them 0. `depth`, `split` and, where it splits, `slice` alone decide the bits of the
-/// result; they depend on m, n and k, and not on whether an operand is packed, nor on `threads`: those that share blocks of tiles,
-/// that panels may be dealt out to and that chunks of a low A are enough for; 1 where each element of B may be asked for once only.
+/// result; they depend on m, n and k, and not on whether an operand is packed, nor on `threads`: those that share
+/// the blocks. Panels are dealt out to them if `deals_out`: not where each element of B may be asked for once only.
 template <class T, class Arch>
-GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Index threads = 1) noexcept {
+GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Index threads = 1, bool deals_out = true) noexcept {
   using Tile = GemmTile<T, Arch>;
   constexpr Index enough_chunks = 16;               // to keep a few threads busy to the end
   constexpr Index few_chunks = 8;                   // for one or two
@@ -90,7 +90,7 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
   plan.panels = divide_up(n, Tile::columns);
   const bool panel_by_panel = plan.tiles <= few_tiles && !direct_b;  // each chunk packs its own panels
   const Index registers = divide_up(n, Tile::width);
-  if (panel_by_panel) plan.panels = std::min(round_up(plan.panels, 4), registers);
+  if (panel_by_panel) plan.panels = std::min(round_up(plan.panels, threads), registers);  // as many for each
   plan.depth = round_up(divide_up(k, divide_up(k, m >= Tile::high ? Tile::deep : Tile::depth)), 16);
   // Tiles of a chunk: few, so that another thread may take it over late; more where they are packed from lines across k, in pieces of at most 1 KiB.
   const Index block_tiles = !direct_a && m >= 4096 ? std::clamp<Index>(8192 / plan.depth, 8, 32) : 8;
@@ -109,7 +109,7 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
   } else {
     plan.tile_blocks = panel_by_panel ? 1 : divide_up(plan.tiles, block_tiles);
     if (plan.tile_blocks > threads) plan.tile_blocks = std::min(plan.tiles, round_up(plan.tile_blocks, threads));  // as many for each
-    if (panel_by_panel && threads > 1) {
+    if (panel_by_panel && threads > 1 && deals_out) {
       plan.deal_out(registers, Tile::registers, Tile::width, threads);
     } else {
       plan.panel_blocks = divide_up(plan.panels, plan.share_b() && !packs_own_a ? block_panels : plan.panels);

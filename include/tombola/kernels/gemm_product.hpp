@@ -26,7 +26,7 @@ class GemmProduct {
         m_(c.rows),
         n_(c.columns),
         k_(a.columns),
-        plan_(plan_gemm<T, Arch>(m_, n_, k_, reads_a_directly<Tile>(a, n_), reads_b_directly<Tile>(b, m_), is_matrix<B> ? threads : 1)) {}
+        plan_(plan_gemm<T, Arch>(m_, n_, k_, reads_a_directly<Tile>(a, n_), reads_b_directly<Tile>(b, m_), threads, is_matrix<B>)) {}
 
   /// Elements of scratch memory.
   std::size_t scratch(const Threads& threads) const noexcept {
@@ -230,6 +230,7 @@ class GemmProduct {
     const Matrix<T> c = plan_.split ? Matrix<T>{sums_ + slice * m_ * n_, m_, n_, n_, 1} : c_;
     const bool add = k.first > (plan_.split ? terms.first : 0) || (!plan_.split && beta_ != T(0)), finishes = !plan_.split && k.last == k_;
     const bool asks = reads_along_k() && leaves_cache<T>(m_ * n_);
+    const GemmAhead<T> nothing, next_rows = wanted_rows();
     const auto multiply = [&](Range rows, const GemmRead<T>& a, Range columns, const GemmRead<T>& b, const GemmAhead<T>& ahead) {
       T* tile = c.at(rows.first, columns.first);
       if (asks) ask_for_tile(rows.size(), columns.size(), tile, c.row_stride);
@@ -248,7 +249,9 @@ class GemmProduct {
       for (Index tile = tiles.first; tile < tiles.last; ++tile) {
         const Range rows = tile_rows(tile);
         const GemmRead<T> a = a_of(tile);
-        for (Index panel = panels.first; panel < panels.last; ++panel) multiply(rows, a, panel_columns(panel), read_b(panel, k, offset, own), {});
+        for (Index panel = panels.first; panel < panels.last; ++panel) {
+          multiply(rows, a, panel_columns(panel), read_b(panel, k, offset, own), panel + 1 < panels.last ? nothing : next_rows);
+        }
       }
       return;
     }
@@ -265,6 +268,10 @@ class GemmProduct {
       const Range columns = panel_columns(panel);
       const GemmRead<T> b = read_b(panel, k, offset, own);
       Wanted next_b = panel + 1 < panels.last ? wanted_b(panel + 1, k.first) : wanted_b(panels.first, k.last);
+      if (reads_along_k()) {
+        for (Index tile = tiles.first; tile < tiles.last; ++tile) multiply(tile_rows(tile), a_of(tile), columns, b, next_rows);
+        continue;
+      }
       for (Index tile = tiles.first; tile < tiles.last; ++tile, --tiles_left) multiply(tile_rows(tile), a_of(tile), columns, b, ahead(next_b));
     }
     if (packs && next_tiles.parts_left == 0) {
@@ -304,6 +311,13 @@ class GemmProduct {
       const T* first = a_.at(rows.first, block.k.first);
       if (along_k) return {first, block.k.size(), a_.row_stride, rows.size()};
       return {first, rows.size(), a_.column_stride, block.k.size()};
+    }
+    return {};
+  }
+  /// Rows of A that are read along k where they lie, if they come from afar.
+  GemmAhead<T> wanted_rows() const noexcept {
+    if constexpr (is_matrix<A>) {
+      if (reads_along_k() && leaves_cache<T>(m_ * k_)) return GemmAhead<T>::rows(a_.row_stride);
     }
     return {};
   }

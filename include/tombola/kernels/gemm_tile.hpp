@@ -73,7 +73,7 @@ template <class T, class Arch>
 /// c [Rows, columns] = a b, or += a b if `add`: `depth` terms a piece, operands as `GemmRead` says, columns <= Registers * width.
 template <class T, class Arch, Index Rows, Index Registers, bool along_k, class Pieces>
 void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_step, const T* b_first, Index b_step, T* c,
-                   Index c_stride, Index columns, bool add, [[maybe_unused]] const GemmAhead<T>& ahead) noexcept {
+                   Index c_stride, Index columns, bool add, const GemmAhead<T>& ahead) noexcept {
   constexpr Index width = simd::width<T, Arch>, line = 64 / static_cast<Index>(sizeof(T));
   [[maybe_unused]] constexpr Index lines = Registers * width / line + 1;  // of a row of C, wherever in a line it begins
   constexpr bool masked = simd::is_avx512<Arch>;  // there the last register of a row, cut or whole, costs the same
@@ -86,6 +86,7 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
     for (Index r = 0; r < Registers; ++r) sums[i][r] = Batch(T(0));
   }
   [[maybe_unused]] Meanwhile<T, Arch, GemmTile<T, Arch>::row_stride> meanwhile(ahead);
+  [[maybe_unused]] const Index ask_step = ahead.step;
   for (Index outer = 0; outer < pieces.outer; ++outer) {
     for (Index inner = 0; inner < pieces.inner; ++inner) {
       const T* a = a_first + outer * pieces.a_outer + inner * pieces.a_inner;
@@ -94,7 +95,7 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
       [[maybe_unused]] Index asked = 0;
       for (Index k = 0; k < depth; ++k, a += along_k ? 1 : a_step, b += b_step) {
         if constexpr (along_k) {  // more rows than the hardware follows: ask for the next line of each in turn
-          for (Index next = line; next <= 16; next += line) __builtin_prefetch(a + k % 16 * a_step + next);
+          for (Index next = line; next <= 16; next += line) __builtin_prefetch(a + k % 16 * ask_step + next);
         } else if (depth - k <= 64 && asked < Rows * lines) {  // the lines of C, late enough to stay in the cache
           __builtin_prefetch(row, 1);
           row = ++asked % lines == 0 ? row + c_stride - (lines - 1) * line : row + line;

@@ -55,7 +55,7 @@ class Panels {
         const Range rows = parts[tile];
         const GemmRead<T> of_rows{a.data + rows.first * (a.along_k ? a.step : 1), a.step, a.along_k};
         multiply_tile<T, Arch, GemmOnePiece, Tile::widest>(rows.size(), columns.size(), depth_, of_rows, b, c.at(rows.first, columns.first),
-                                                           c.row_stride, add);
+                                                           c.row_stride, add, {}, GemmAhead<T>::rows(a.step));
       }
     }
     if (odd_ == nullptr) return;
