@@ -75,6 +75,31 @@ TEST_CASE_TEMPLATE_DEFINE("simd: store_part writes its elements and nothing past
 }
 TEST_CASE_TEMPLATE_APPLY(store_part, test::OnEach);
 
+TEST_CASE_TEMPLATE_DEFINE("simd: copy and copy_part copy half a register or whole ones, and read nothing past what exists", Kind, copies) {
+  using T = typename Kind::T;
+  using Arch = typename Kind::Arch;
+  constexpr Index lanes = simd::width<T, Arch>;
+  const auto check = [&]<Index count>() {
+    const auto x = test::uniform<T>(count, 1, 2);
+    for (Index existing = 0; existing <= count; ++existing) {
+      const auto part = std::make_unique<T[]>(static_cast<std::size_t>(existing));  // ASan sees a read past its end
+      std::copy_n(x.begin(), existing, part.get());
+      test::Guarded<T> y(count);
+      if (existing == count) {
+        simd::copy<count, Arch>(part.get(), y.data());
+      } else {
+        simd::copy_part<count, Arch>(part.get(), y.data(), existing);
+      }
+      CHECK(y.intact());
+      for (Index i = 0; i < existing; ++i) CHECK(y[i] == x[static_cast<std::size_t>(i)]);
+    }
+  };
+  if constexpr (simd::is_avx512<Arch> && std::is_same_v<T, float>) check.template operator()<lanes / 2>();
+  check.template operator()<lanes>();
+  check.template operator()<3 * lanes>();
+}
+TEST_CASE_TEMPLATE_APPLY(copies, test::OnEach);
+
 TEST_CASE_TEMPLATE_DEFINE("simd: fma rounds once where the machine can", Kind, fma_once) {
   using T = typename Kind::T;
   using V = simd::Batch<T, typename Kind::Arch>;

@@ -67,7 +67,7 @@ void pack_across_k(const Source& source, Range across, Range k, Index tiles, con
       if (left >= Stride) {
         simd::copy<Stride, Arch>(line, out);
       } else {
-        std::copy_n(line, left, out);
+        simd::copy_part<Stride, Arch>(line, out, left);
       }
     }
     return;
@@ -84,7 +84,7 @@ void pack_across_k(const Source& source, Range across, Range k, Index tiles, con
       if (left >= Stride) {
         for (Index p = 0; p < lines; ++p) simd::copy<Stride, Arch>(line[p] + offset, target + p * Stride);
       } else {
-        for (Index p = 0; p < lines; ++p) std::copy_n(line[p] + offset, left, target + p * Stride);
+        for (Index p = 0; p < lines; ++p) simd::copy_part<Stride, Arch>(line[p] + offset, target + p * Stride, left);
       }
     }
   }

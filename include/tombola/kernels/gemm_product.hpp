@@ -259,10 +259,11 @@ class GemmProduct {
     const bool packs = next_tiles.parts_left > 0;
     Wanted next_a = packs ? Wanted{} : wanted_a(next);
     Index tiles_left = panels.size() * tiles.size();
-    const auto ahead = [&](Wanted& next_b) -> GemmAhead<T> {
-      if (next_b.elements > 0) return next_b.take();
-      if (next_tiles.parts_left > 0) return next_tiles.take(k.size());
-      return tiles_left <= next_a.tiles() ? next_a.take() : GemmAhead<T>{};  // late: it is to stay in the second-level cache until it is read
+    GemmAhead<T> now;
+    const auto ahead = [&](Wanted& next_b) -> const GemmAhead<T>& {
+      if (next_b.elements > 0) return now = next_b.take();
+      if (next_tiles.parts_left > 0) return now = next_tiles.take(k.size());
+      return tiles_left <= next_a.tiles() ? now = next_a.take() : nothing;  // late: it is to stay in the second-level cache until it is read
     };
     for (Index panel = panels.first; panel < panels.last; ++panel) {
       const Range columns = panel_columns(panel);

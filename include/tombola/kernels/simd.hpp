@@ -149,6 +149,15 @@ template <Index count, class Arch, class T>
   }
 }
 
+/// The same of the first `existing` < count elements; what is left of the last register in `to` is overwritten.
+template <Index count, class Arch, class T>
+[[gnu::always_inline]] inline void copy_part(const T* from, T* to, Index existing) noexcept {
+  using Register = std::conditional_t<(count < width<T, Arch>), Half<Arch>, Arch>;
+  for (Index i = 0; i < existing; i += width<T, Register>) {
+    simd::store(to + i, simd::load_up_to<T, Register>(from + i, std::min(width<T, Register>, existing - i)));
+  }
+}
+
 /// a b + c, rounded once where the machine can (xsimd 8.1 rounds twice on AVX-512).
 template <class T, class Arch>
 inline Batch<T, Arch> fma(const Batch<T, Arch>& a, const Batch<T, Arch>& b, const Batch<T, Arch>& c) noexcept {
