@@ -90,7 +90,6 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
   plan.panels = divide_up(n, Tile::columns);
   const bool panel_by_panel = plan.tiles <= few_tiles && !direct_b;  // each chunk packs its own panels
   const Index registers = divide_up(n, Tile::width);
-  if (panel_by_panel) plan.panels = std::min(round_up(plan.panels, threads), registers);  // as many for each
   plan.depth = round_up(divide_up(k, divide_up(k, m >= Tile::high ? Tile::deep : Tile::depth)), 16);
   // Tiles of a chunk: few, so that another thread may take it over late; more where they are packed from lines across k, in pieces of at most 1 KiB.
   const Index block_tiles = !direct_a && m >= 4096 ? std::clamp<Index>(8192 / plan.depth, 8, 32) : 8;
@@ -112,6 +111,7 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
     if (panel_by_panel && threads > 1 && deals_out) {
       plan.deal_out(registers, Tile::registers, Tile::width, threads);
     } else {
+      if (panel_by_panel) plan.panels = std::min(round_up(plan.panels, threads), registers);  // as many for each
       plan.panel_blocks = divide_up(plan.panels, plan.share_b() && !packs_own_a ? block_panels : plan.panels);
       const Index enough = packs_few_a ? std::clamp(4 * threads, few_chunks, enough_chunks) : enough_chunks;
       while (plan.chunks() < std::min(enough, plan.tiles * plan.panels) && m * n / plan.chunks() * k > small_chunk) {

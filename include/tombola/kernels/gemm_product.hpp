@@ -268,11 +268,11 @@ class GemmProduct {
     for (Index panel = panels.first; panel < panels.last; ++panel) {
       const Range columns = panel_columns(panel);
       const GemmRead<T> b = read_b(panel, k, offset, own);
-      Wanted next_b = panel + 1 < panels.last ? wanted_b(panel + 1, k.first) : wanted_b(panels.first, k.last);
       if (reads_along_k()) {
         for (Index tile = tiles.first; tile < tiles.last; ++tile) multiply(tile_rows(tile), a_of(tile), columns, b, next_rows);
         continue;
       }
+      Wanted next_b = panel + 1 < panels.last ? wanted_b(panel + 1, k.first) : wanted_b(panels.first, k.last);
       for (Index tile = tiles.first; tile < tiles.last; ++tile, --tiles_left) multiply(tile_rows(tile), a_of(tile), columns, b, ahead(next_b));
     }
     if (packs && next_tiles.parts_left == 0) {
