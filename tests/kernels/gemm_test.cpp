@@ -173,7 +173,7 @@ TEST_CASE("gemm: threads have as many tiles each, to one, where chunks are block
 TEST_CASE("gemm: the plans of this test are the intended ones") {
   using kernels::plan_gemm;
   CHECK(plan_gemm<float, simd::Native>(29, 27, 4000, false, false).split);
-  CHECK(plan_gemm<float, simd::Native>(300, 100, 70, false, false).share_b());
+  CHECK(plan_gemm<float, simd::Native>(800, 800, 40, false, false).share_b());
   CHECK_FALSE(plan_gemm<float, simd::Native>(30, 1600, 50, false, false).share_b());
   CHECK(plan_gemm<float, simd::Native>(800, 800, 900, false, false).slices > 1);
   using Tile = kernels::GemmTile<float, simd::Native>;
@@ -182,6 +182,14 @@ TEST_CASE("gemm: the plans of this test are the intended ones") {
   CHECK((dealt(2).part_columns == 9 * Tile::width && dealt(2).rest_panels() == 1));
   CHECK(dealt(19).rest_panels() == 0);
   CHECK((dealt(20).part_panels == 0 && dealt(20).chunks() == 20 * dealt(20).panels));
+  // A higher A is read again for each panel only where each thread has a wide one, and B is no hook.
+  const auto higher = [](Index registers, Index threads, bool deals_out) {
+    return plan_gemm<float, simd::Native>(96 * Tile::rows, registers * Tile::width, 700, true, false, threads, deals_out);
+  };
+  for (const Index threads : {1, 2, 3}) {
+    CHECK(higher(9, threads, true).share_b() != Tile::many_registers);
+    CHECK((higher(3 * threads - 1, threads, true).share_b() && higher(9, threads, false).share_b()));
+  }
   // Above 2 MiB, columns of A that each worker packs and rows of B read where they lie are asked for ahead of time.
   const auto rows_of = [](Index rows, Index columns) { return Matrix<const float>{nullptr, rows, columns, columns, 1}; };
   CHECK_FALSE(kernels::reads_a_directly<Tile>(rows_of(520, 1100).transposed(), 8));

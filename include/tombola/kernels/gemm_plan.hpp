@@ -80,6 +80,7 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
   constexpr Index enough_chunks = 16;               // to keep a few threads busy to the end
   constexpr Index few_chunks = 8;                   // for one or two
   constexpr Index few_tiles = 32;                   // of A: they stay in the second-level cache while panels of B pass by
+  constexpr Index more_tiles = 96;                  // come from the third as fast as wide panels, of which each thread has some, need them
   constexpr Index small_chunk = Index{1} << 20;     // multiplications not worth dividing any further
   constexpr Index block_elements = Tile::block_bytes / sizeof(T);  // of packed B: they stay in the second-level cache
   constexpr Index slice_elements = Index{1} << 20;  // packed at once: they stay in the third-level cache
@@ -88,8 +89,9 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
   plan.direct_b = direct_b;
   plan.tiles = divide_up(m, Tile::rows);
   plan.panels = divide_up(n, Tile::columns);
-  const bool panel_by_panel = plan.tiles <= few_tiles && !direct_b;  // each chunk packs its own panels
   const Index registers = divide_up(n, Tile::width);
+  const bool wide_panels = Tile::many_registers && deals_out && registers >= Tile::registers * threads;
+  const bool panel_by_panel = plan.tiles <= (wide_panels ? more_tiles : few_tiles) && !direct_b;  // each chunk packs its own panels
   plan.depth = round_up(divide_up(k, divide_up(k, m >= Tile::high ? Tile::deep : Tile::depth)), 16);
   // Tiles of a chunk: few, so that another thread may take it over late; more where they are packed from lines across k, in pieces of at most 1 KiB.
   const Index block_tiles = !direct_a && m >= 4096 ? std::clamp<Index>(8192 / plan.depth, 8, 32) : 8;
