@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 
 #include "tombola/core/parallel.hpp"
@@ -72,6 +73,23 @@ double sustained_peak(const Threads& threads) {
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
   return some.operations() * static_cast<double>(runs) / seconds;
+}
+
+/// Seconds that a cache line takes from one of two threads to the other: they write it by turns. A host may hold two processors near each
+/// other or far apart, and change it from one minute to the next.
+inline double handover(const Threads& threads) {
+  constexpr int rounds = 2000;
+  alignas(64) std::atomic<int> turn{0};
+  const double seconds = fastest([&] {
+    turn = 0;
+    parallel_for(threads, 2, [&](Index thread) {
+      for (int i = 0; i < rounds; ++i) {
+        while (turn.load(std::memory_order_acquire) != 2 * i + thread) detail::relax();
+        turn.store(2 * i + static_cast<int>(thread) + 1, std::memory_order_release);
+      }
+    });
+  });
+  return seconds / (2 * rounds);
 }
 
 /// Bytes a second that a[i] = b[i] + s c[i] moves on arrays far larger than the caches; three for each element, as the

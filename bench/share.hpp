@@ -19,7 +19,8 @@ namespace tombola::bench {
 using Run = std::function<void()>;
 
 /// Runs once to warm up, then as often as the benchmark asks. Counters: "flops" a second, "peak" of multiply-adds on as many threads, the
-/// better of before and after, and "share" of it; where `own`, the share of it that multiply-adds alone have "sustained" just after.
+/// better of before and after, and "share" of it; where `own`, the share of it that multiply-adds alone have "sustained" just after and,
+/// of two threads, the seconds that the "handover" of a cache line takes.
 inline void measure_share(benchmark::State& state, const Threads& threads, double operations, const Run& run, bool own) {
   run();
   double limit = peak<float>(threads);
@@ -32,7 +33,9 @@ inline void measure_share(benchmark::State& state, const Threads& threads, doubl
   state.counters["flops"] = Counter(operations, Counter::kIsIterationInvariantRate, Counter::kIs1000);
   state.counters["share"] = Counter(operations / limit, Counter::kIsIterationInvariantRate);
   state.counters["peak"] = Counter(limit, Counter::kDefaults, Counter::kIs1000);
-  if (own) state.counters["sustained"] = Counter(sustained_peak<float>(threads) / limit);
+  if (!own) return;
+  state.counters["sustained"] = Counter(sustained_peak<float>(threads) / limit);
+  if (threads.count() == 2) state.counters["handover"] = Counter(handover(threads));
 }
 
 struct Library {

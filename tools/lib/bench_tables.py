@@ -201,18 +201,23 @@ TABLES = {"step": ("Training steps", step), "gates": ("Gates", gates), "gemm": (
 
 
 def limits(measured):
-    """The medians of this run, by threads: peak of multiply-adds, triad speed, share of that peak that multiply-adds alone keep up beside a row."""
-    found = {"peak": {}, "triad": {}, "sustained": {}}
+    """All figures of this run in order, by threads: peak of multiply-adds, triad speed, share of that peak that multiply-adds alone keep up beside a row,
+    seconds from one thread to the other."""
+    found = {"peak": {}, "triad": {}, "sustained": {}, "handover": {}}
     for own in measured:
         for key, entry in own.items():
             for name, by_threads in found.items():
                 if name in entry:
                     by_threads.setdefault(key.split("/")[-1], []).append(entry[name])
-    return [{threads: sorted(all_of)[len(all_of) // 2] for threads, all_of in sorted(by_threads.items())} for by_threads in found.values()]
+    return [{threads: sorted(all_of) for threads, all_of in sorted(by_threads.items())} for by_threads in found.values()]
+
+
+def middle(ordered, part=0.5):
+    return ordered[int(len(ordered) * part)]
 
 
 def on_threads(values, write):
-    return ", ".join(f"{write(value)} on {threads} thread{'s' * (threads != '1')}" for threads, value in values.items())
+    return ", ".join(f"{write(middle(ordered))} on {threads} thread{'s' * (threads != '1')}" for threads, ordered in values.items())
 
 
 def machine():
@@ -247,17 +252,20 @@ def main():
             results[name] = [run(arguments.programs / name) for _ in range(arguments.rounds)]
             measured += results[name]
 
-    peaks, triads, kept_up = limits(measured)
+    peaks, triads, kept_up, handovers = limits(measured)
     lines = ["# Results of the microbenchmarks", "",
              f"Written by `tools/bench`. Medians of {arguments.rounds} rounds; of ratios, the medians of those within a round.", "", machine(), ""]
     for name, values, unit in (("Multiply-adds", peaks, "GFLOP/s"), ("Triad", triads, "GB/s")):
         if values:
             lines.append(f"{name}: " + on_threads(values, lambda value: f"{value / 1e9:.0f} {unit}") + " (median of this run).")
     if {"1", "2"} <= peaks.keys():
-        lines.append(f"Two threads' peak is {peaks['2'] / peaks['1']:.2f} times one thread's; a run below 1.9 does not count.")
+        lines.append(f"Two threads' peak is {middle(peaks['2']) / middle(peaks['1']):.2f} times one thread's; a run below 1.9 does not count.")
     if kept_up:
         lines.append("Kept up for a tenth of a second beside each row, multiply-adds alone reach " + on_threads(kept_up, lambda share: f"{100 * share:.0f}% of it") +
                      ": the rest of the time the host takes, from the rows as well.")
+    for ordered in handovers.values():
+        lines.append(f"A cache line goes from one of two threads to the other in {1e9 * middle(ordered):.0f} ns, beside a tenth of the rows in "
+                     f"{1e9 * middle(ordered, 0.9):.0f} or more.")
     for name, found in results.items():
         title, write = TABLES[name]
         lines += ["", f"## {title}", "", *write(found)]
