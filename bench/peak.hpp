@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
 #include <chrono>
 
 #include "tombola/core/parallel.hpp"
@@ -76,8 +77,9 @@ double sustained_peak(const Threads& threads) {
 }
 
 /// Seconds that a cache line takes from one of two threads to the other: they write it by turns. A host may hold two processors near each
-/// other or far apart, and change it from one minute to the next.
+/// other or far apart, and change it from one minute to the next. Two threads: one alone would wait for ever.
 inline double handover(const Threads& threads) {
+  assert(threads.count() == 2);
   constexpr int rounds = 2000;
   alignas(64) std::atomic<int> turn{0};
   const double seconds = fastest([&] {

@@ -263,9 +263,9 @@ def main():
     if kept_up:
         lines.append("Kept up for a tenth of a second beside each row, multiply-adds alone reach " + on_threads(kept_up, lambda share: f"{100 * share:.0f}% of it") +
                      ": the rest of the time the host takes, from the rows as well.")
-    for ordered in handovers.values():
-        lines.append(f"A cache line goes from one of two threads to the other in {1e9 * middle(ordered):.0f} ns, beside a tenth of the rows in "
-                     f"{1e9 * middle(ordered, 0.9):.0f} or more.")
+    if handovers:
+        lines.append(f"A cache line goes from one of two threads to the other in {1e9 * middle(handovers['2']):.0f} ns, beside a tenth of the rows in "
+                     f"{1e9 * middle(handovers['2'], 0.9):.0f} or more.")
     for name, found in results.items():
         title, write = TABLES[name]
         lines += ["", f"## {title}", "", *write(found)]
