@@ -104,7 +104,7 @@ void check_tails() {
 template <class Arch, class T>
 void check_plans() {
   constexpr Index shapes[][3] = {{128, 100, 300}, {29, 27, 4000}, {300, 100, 70},
-                                 {1500, 20, 33},  {30, 1600, 50}, {800, 800, 40},
+                                 {1500, 20, 33},  {30, 1600, 50}, {800, 800, 40}, {500, 900, 200},
                                  {1100, 8, 520},  {8, 1100, 520},   // an operand above 2 MiB, asked for ahead of time
                                  {16, 20, 33000}, {450, 20, 2100},   // the same, read across k; a long B, packed for fewer rows
                                  {1040, 20, 1024}, {512, 100, 150}};  // A: above 2 MiB and packed, asked for; packed by each chunk for itself
@@ -174,6 +174,10 @@ TEST_CASE("gemm: the plans of this test are the intended ones") {
   using kernels::plan_gemm;
   CHECK(plan_gemm<float, simd::Native>(29, 27, 4000, false, false).split);
   CHECK(plan_gemm<float, simd::Native>(800, 800, 40, false, false).share_b());
+  // Each chunk packs its own A where A is high enough and what of B it reads again is little, or else no longer than twice as high.
+  const auto shares_a = [](Index m, Index n, Index k) { return plan_gemm<float, simd::Native>(m, n, k, false, false).share_a(); };
+  CHECK((shares_a(500, 900, 200) && !shares_a(800, 800, 40) && !shares_a(800, 1200, 700)));
+  CHECK((shares_a(512, 3072, 768) && shares_a(1024, 3072, 768) && !shares_a(1536, 3072, 768)));
   CHECK_FALSE(plan_gemm<float, simd::Native>(30, 1600, 50, false, false).share_b());
   CHECK(plan_gemm<float, simd::Native>(800, 800, 900, false, false).slices > 1);
   using Tile = kernels::GemmTile<float, simd::Native>;

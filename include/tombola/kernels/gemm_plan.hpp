@@ -97,8 +97,9 @@ GemmPlan plan_gemm(Index m, Index n, Index k, bool direct_a, bool direct_b, Inde
   const Index block_tiles = !direct_a && m >= 4096 ? std::clamp<Index>(8192 / plan.depth, 8, 32) : 8;
   // Rather than all beforehand, where the panels that are read again for each block stay in the third-level cache.
   const bool packs_few_a = !direct_a && direct_b && m >= Tile::high && k * n <= 2 * slice_elements;
-  // Its panels: as many as stay in the cache; or all, if there are enough blocks of tiles for each chunk to pack its own, once.
-  const bool packs_own_a = !direct_a && m >= 1024;
+  // Its panels: as many as stay in the cache; or all, if there are enough blocks of tiles for each chunk to pack its own, once, and the panels
+  // that each of them reads again are few or no more than twice as long as C is high.
+  const bool packs_own_a = !direct_a && m >= 512 && (n <= 2 * m || plan.depth * n <= slice_elements);
   const Index block_panels = std::max<Index>(1, block_elements / (plan.depth * Tile::columns));
   const Index depths = divide_up(k, plan.depth);
 
