@@ -90,6 +90,8 @@ class Meanwhile {
         tiles_left_(ahead.tiles - ahead.first_tile),
         parts_left_(ahead.parts) {}
 
+  bool busy() const noexcept { return from_ != nullptr; }  ///< whether there is a step left
+
   [[gnu::always_inline]] void step() noexcept {  // between multiplications whose sums a call would push out of the registers
     if (!from_) return;
     if (!to_) {

@@ -76,6 +76,7 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
                    Index c_stride, Index columns, bool add, const GemmAhead<T>& ahead) noexcept {
   constexpr Index width = simd::width<T, Arch>, line = 64 / static_cast<Index>(sizeof(T));
   [[maybe_unused]] constexpr Index lines = Registers * width / line + 1;  // of a row of C, wherever in a line it begins
+  [[maybe_unused]] constexpr Index asking = 64;  // the last terms, during which lines of C are asked for
   constexpr bool masked = simd::is_avx512<Arch>;  // there the last register of a row, cut or whole, costs the same
   using Batch = simd::Batch<T, Arch>;
   const Index last = std::min(width, columns - (Registers - 1) * width);
@@ -92,14 +93,16 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
       const T* a = a_first + outer * pieces.a_outer + inner * pieces.a_inner;
       const T* b = b_first + outer * pieces.b_outer + inner * pieces.b_inner;
       [[maybe_unused]] const T* row = c;
-      [[maybe_unused]] Index asked = 0;
-      for (Index k = 0; k < depth; ++k, a += along_k ? 1 : a_step, b += b_step) {
+      [[maybe_unused]] Index asked = 0, k = 0;
+      const auto ask = [&] {
         if constexpr (along_k) {  // more rows than the hardware follows: ask for the next line of each in turn
           for (Index next = line; next <= 16; next += line) __builtin_prefetch(a + k % 16 * ask_step + next);
-        } else if (depth - k <= 64 && asked < Rows * lines) {  // the lines of C, late enough to stay in the cache
+        } else if (depth - k <= asking && asked < Rows * lines) {  // the lines of C, late enough to stay in the cache
           __builtin_prefetch(row, 1);
           row = ++asked % lines == 0 ? row + c_stride - (lines - 1) * line : row + line;
         }
+      };
+      const auto add_term = [&] {
         Batch terms[Registers];
 #pragma GCC unroll 5
         for (Index r = 0; r < Registers; ++r) {
@@ -112,6 +115,23 @@ void multiply_tile(const Pieces& pieces, Index depth, const T* a_first, Index a_
 #pragma GCC unroll 5
           for (Index r = 0; r < Registers; ++r) sums[i][r] = simd::fma(factor, terms[r], sums[i][r]);
         }
+        a += along_k ? 1 : a_step;
+        b += b_step;
+      };
+      if constexpr (!GemmTile<T, Arch>::many_registers) {  // so few multiply-adds a term that all other instructions count
+        if constexpr (along_k) {
+          if (ask_step == 0) {
+#pragma GCC unroll 4
+            for (; k < depth; ++k) add_term();
+          }
+        } else if (!meanwhile.busy()) {
+#pragma GCC unroll 4
+          for (; k < depth - asking; ++k) add_term();
+        }
+      }
+      for (; k < depth; ++k) {
+        ask();
+        add_term();
         if constexpr (!along_k) meanwhile.step();
       }
     }
